@@ -1,0 +1,1 @@
+"""Embeddings: models that turn face chips into vectors."""

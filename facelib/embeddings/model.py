@@ -1,0 +1,45 @@
+"""What an embedding model is, and the models known by name."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from facelib.errors import ConfigError
+
+
+class EmbeddingModel(Protocol):
+    """Turns aligned face chips into vectors."""
+
+    @property
+    def model_id(self) -> str:
+        """Name and digest of the weights; equal ids mean comparable embeddings."""
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+
+    @property
+    def input_px(self) -> int:
+        """Side of the chips the network reads."""
+
+    def embed(self, chips: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Embeddings float32 (n, dim), not scaled to unit length, of uint8 (n, 150, 150, 3) RGB chips."""
+
+
+_BACKENDS = {"dlib_resnet_v1": ("facelib.embeddings.dlib_resnet", "DlibResnet")}
+
+
+def load_model(name: str = "dlib_resnet_v1") -> EmbeddingModel:
+    """The model of that name, ready to use; its back end is imported only here.
+
+    Raises ConfigError for an unknown name, and when the model's package is missing.
+    """
+    if name not in _BACKENDS:
+        known = ", ".join(sorted(_BACKENDS))
+        raise ConfigError(f"embedding model {name!r} is not known: choose one of {known}")
+    module, backend = _BACKENDS[name]
+    return cast(EmbeddingModel, getattr(importlib.import_module(module), backend).load())

@@ -1,0 +1,1 @@
+"""Faces: detection, landmarks, aligned chips, measures and quality."""

@@ -1,0 +1,185 @@
+"""MTCNN face detector on PyTorch, equal to the `mtcnn` 1.0.0 package (TensorFlow).
+
+Three networks in cascade: the first scans an image pyramid in 12 px windows, the second judges what is left
+at 24 px, the third at 48 px and adds five points. Parity is proved in tests/unit/test_mtcnn.py.
+
+With `DetectSettings.retry`, an image without a face is searched again, until a face is found:
+
+1. with the stages' thresholds lowered to 0.5, 0.6, 0.5 at most;
+2. so, at half size in a grey margin, for a face that fills the image;
+3. so, at full size, after equalising the histogram of brightness.
+
+A face found by a retry can have a score below `thresholds[2]`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from facelib.faces.detector import Detections, DetectSettings
+from facelib.faces.mtcnn_boxes import (
+    Floats,
+    by_score,
+    cell_boxes,
+    clip_boxes,
+    keep_by_nms,
+    place_points,
+    refine,
+    to_square,
+)
+from facelib.faces.mtcnn_networks import Layers, describe_crops, load_layers, propose, refine_crops
+from facelib.faces.mtcnn_pyramid import normalised, pyramid, pyramid_scales
+from facelib.faces.mtcnn_weights import weights_digest
+
+RETRY_THRESHOLDS = (0.5, 0.6, 0.5)
+_NMS_LEVEL, _NMS_PYRAMID, _NMS_REFINED, _NMS_FINAL = 0.5, 0.7, 0.7, 0.7
+_GREY = (127, 127, 127)
+
+
+class Mtcnn:
+    """The detector. Holds 2 MB of weights; use one per process. Torch's thread count is the caller's to set.
+
+    Raises ConfigError when the package with the weights is missing or not version 1.0.0.
+    """
+
+    def __init__(self, settings: DetectSettings) -> None:
+        self.settings = settings
+        self._pnet = load_layers("pnet")
+        self._rnet = load_layers("rnet")
+        self._onet = load_layers("onet")
+
+    @property
+    def detector_id(self) -> str:
+        """`mtcnn-1.0.0-` and 12 hex digits of the weights; settings are not part of it."""
+        return f"mtcnn-1.0.0-{weights_digest()}"
+
+    def detect(self, image: npt.NDArray[np.uint8]) -> Detections:
+        """Faces of an RGB image (h, w, 3) uint8, best score first; none in an image of less than 17 px.
+
+        Raises ValueError for any other shape or dtype.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"image is {image.dtype} {image.shape}: give RGB uint8 (h, w, 3)")
+        found = self._search(image, self.settings)
+        if len(found) or not self.settings.retry:
+            return found
+        return self._search_again(image)
+
+    def detect_many(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
+        """`detect` of each image."""
+        return [self.detect(image) for image in images]
+
+    def _search_again(self, image: npt.NDArray[np.uint8]) -> Detections:
+        own = self.settings.thresholds
+        lower = (min(own[0], RETRY_THRESHOLDS[0]), min(own[1], RETRY_THRESHOLDS[1]), min(own[2], RETRY_THRESHOLDS[2]))
+        settings = replace(self.settings, thresholds=lower)
+        found = self._search(image, settings)
+        if len(found) == 0:
+            found = self._search_shrunk(image, settings)
+        if len(found) == 0:
+            found = self._search(equalised(image), settings)
+        return found
+
+    def _search_shrunk(self, image: npt.NDArray[np.uint8], settings: DetectSettings) -> Detections:
+        height, width = image.shape[:2]
+        return self._search(image, settings)
+
+    @torch.inference_mode()
+    def _search(self, image: npt.NDArray[np.uint8], settings: DetectSettings) -> Detections:
+        height, width = image.shape[:2]
+        proposed = self._propose(image, settings)
+        if len(proposed) == 0:
+            return _no_face()
+        planes = torch.from_numpy(normalised(image)).permute(2, 0, 1)[None].contiguous()
+        refined = self._refine(planes, proposed, settings.thresholds[1])
+        if len(refined) == 0:
+            return _no_face()
+        boxes, scores, points = self._describe(planes, refined, settings.thresholds[2])
+        boxes = clip_boxes(boxes, height, width)
+        boxes[:, 2:] -= boxes[:, :2]
+        return Detections(boxes.astype(np.float32), scores.astype(np.float32), points.astype(np.float32))
+
+    def _propose(self, image: npt.NDArray[np.uint8], settings: DetectSettings) -> Floats:
+        """Squares that the first network takes for faces."""
+        height, width = image.shape[:2]
+        scales = pyramid_scales(height, width, settings.min_face_px, settings.scale_factor)
+        least = math.log(settings.thresholds[0] / (1 - settings.thresholds[0]))
+        boxes: list[Floats] = [np.empty((0, 4))]
+        scores: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)]
+        for scale, level in zip(scales, pyramid(image, scales), strict=True):
+            logits, offsets = (t.numpy() for t in propose(self._pnet, torch.from_numpy(level).permute(2, 0, 1)[None]))
+            rows, columns = np.nonzero(logits > least)
+            if len(rows) == 0:
+                continue
+            score = logits[rows, columns]
+            order = by_score(score)
+            rows, columns = rows[order], columns[order]
+            box = cell_boxes(rows, columns, offsets[rows, columns].astype(np.float64)) / scale
+            kept = keep_by_nms(box, _NMS_LEVEL)
+            boxes.append(box[kept])
+            scores.append(score[order][kept])
+        return to_square(_suppress(np.concatenate(boxes), np.concatenate(scores), _NMS_PYRAMID))
+
+    def _refine(self, planes: torch.Tensor, boxes: Floats, threshold: float) -> Floats:
+        """Squares that the second network takes for faces, moved by it."""
+        score, offsets = (t.numpy() for t in refine_crops(self._rnet, cut(planes, boxes, 24)))
+        sure = score > threshold
+        boxes = refine(boxes[sure], offsets[sure].astype(np.float64))
+        return to_square(_suppress(boxes, score[sure], _NMS_REFINED))
+
+    def _describe(
+        self, planes: torch.Tensor, boxes: Floats, threshold: float
+    ) -> tuple[Floats, npt.NDArray[np.float32], Floats]:
+        """Boxes, scores and points that the third network gives."""
+        outputs = describe_crops(self._onet, cut(planes, boxes, 48))
+        score, offsets, relative = (t.numpy() for t in outputs)
+        order = by_score(score)
+        order = order[score[order] > threshold]
+        score, boxes = score[order], boxes[order]
+        points = place_points(boxes, relative[order].astype(np.float64))
+        boxes = refine(boxes, offsets[order].astype(np.float64))
+        kept = keep_by_nms(boxes, _NMS_FINAL, over="min")
+        return boxes[kept], score[kept], points[kept]
+
+
+def cut(planes: torch.Tensor, boxes: Floats, side: int) -> torch.Tensor:
+    """Boxes of an image (1, 3, h, w) as (n, 3, side, side), bilinear; 0 outside the image.
+
+    Sampling points are those of TensorFlow's `crop_and_resize`: the box's coordinates, times (size − 1) / size,
+    are the centres of the crop's outermost pixels.
+    """
+    height, width = planes.shape[2:]
+    n = len(boxes)
+    steps = np.linspace(0, 1, side)
+    x = (boxes[:, :1] + (boxes[:, 2:3] - boxes[:, :1]) * steps) / width
+    y = (boxes[:, 1:2] + (boxes[:, 3:4] - boxes[:, 1:2]) * steps) / height
+    grid = np.empty((n, side, side, 2), np.float32)
+    grid[..., 0] = (2 * x - 1)[:, None, :]
+    grid[..., 1] = (2 * y - 1)[:, :, None]
+    crops = F.grid_sample(planes.expand(n, -1, -1, -1), torch.from_numpy(grid), padding_mode="zeros", align_corners=True)
+    inside = ((y >= 0) & (y <= 1))[:, :, None] & ((x >= 0) & (x <= 1))[:, None, :]
+    return crops if inside.all() else crops * torch.from_numpy(inside)[:, None]
+
+
+def equalised(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The RGB image with the histogram of its luma equalised."""
+    luma = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
+    luma[..., 0] = cv2.equalizeHist(luma[..., 0])
+    return np.asarray(cv2.cvtColor(luma, cv2.COLOR_YCrCb2RGB), np.uint8)
+
+
+def _suppress(boxes: Floats, scores: npt.NDArray[np.float32], threshold: float) -> Floats:
+    boxes = boxes[by_score(scores)]
+    return boxes[keep_by_nms(boxes, threshold)]
+
+
+def _no_face() -> Detections:
+    return Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32))

@@ -1,0 +1,1 @@
+"""Audit statistics: balance, losses and conservation, as pure functions on NumPy and Arrow."""

@@ -1,0 +1,1 @@
+"""Spark wiring: the only room that imports pyspark and great_expectations."""

@@ -1,0 +1,144 @@
+"""The gate: conservation, and a Great Expectations suite per table. Its results are the `checks` table."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+
+from facelib.errors import GateError
+from facelib.reports.conservation import Conservation, conserve
+from facelib.spark.context import StageContext
+from schemas.arrow import arrow_schema
+from schemas.contract import Table
+from schemas.expectations import Expectation, suite
+from schemas.tables import BALANCE, BALANCE_SUMMARY, CHECKS, CLUSTERS, EDGES, FACES, IMAGES, LABELS, LOSSES
+
+CHECKED = (IMAGES, FACES, LABELS, CLUSTERS, EDGES, BALANCE, BALANCE_SUMMARY, LOSSES)
+Rows = list[dict[str, Any]]
+
+
+def check_stage(context: StageContext) -> None:
+    """Run all suites and the conservation check. GateError when something critical failed."""
+    with context.stage("check") as facts:
+        rows = [row for table in CHECKED for row in _check_table(context, table)]
+        account = conservation(context)
+        rows.append(_conservation_row(account))
+        context.record.conservation = account.as_dict()
+        context.write_arrow(pa.Table.from_pylist(rows, schema=_rows_schema()), CHECKS)
+        failed = [r for r in rows if not r["success"] and r["severity"] == "critical"]
+        facts.update(expectations=len(rows), failed_critical=len(failed),
+                     failed_warning=sum(not r["success"] for r in rows) - len(failed))
+    if failed:
+        raise GateError(_sentence(context, failed, account))
+
+
+def _sentence(context: StageContext, failed: Rows, account: Conservation) -> str:
+    if account.problems:
+        return f"the rows do not add up: {account.problems[0]}"
+    first = failed[0]
+    where = first["table_name"] + (f".{first['column_name']}" if first["column_name"] else "")
+    return (
+        f"{len(failed)} critical data-quality expectations failed, first {first['expectation']} on {where}; "
+        f"see the table checks in {context.record.folder(CHECKS)}"
+    )
+
+
+def conservation(context: StageContext) -> Conservation:
+    """The account of the run, counted from its tables."""
+    images = context.read_arrow(IMAGES, ["image_id", "status", "reason", "n_faces"])
+    faces = context.read_arrow(FACES, ["face_id"])
+    clusters = context.read_arrow(CLUSTERS, ["face_id", "role"])
+    outcomes: dict[tuple[str, str | None], int] = {}
+    for pair in zip(images.column("status").to_pylist(), images.column("reason").to_pylist(), strict=True):
+        outcomes[pair] = outcomes.get(pair, 0) + 1
+    roles: dict[str, int] = {}
+    for role in clusters.column("role").to_pylist():
+        roles[role] = roles.get(role, 0) + 1
+    keys = (images.column("image_id"), faces.column("face_id"), clusters.column("face_id"))
+    repeated = sum(len(k) - len(k.unique()) for k in keys)
+    n_faces = sum(n or 0 for n in images.column("n_faces").to_pylist())
+    return conserve(context.record.stages["extract"]["listed"], outcomes, n_faces, len(faces), roles, repeated)
+
+
+def _conservation_row(account: Conservation) -> dict[str, Any]:
+    return {
+        "suite": "run", "table_name": "images", "column_name": None, "expectation": "rows_add_up",
+        "severity": "critical", "success": account.balanced,
+        "observed": f"listed {account.listed} = ok {account.ok} + rejected {sum(account.rejected.values())}",
+        "n_unexpected": None, "unexpected_rate": None,
+    }
+
+
+def _rows_schema() -> pa.Schema:
+    schema = arrow_schema(CHECKS)
+    return pa.schema([field for field in schema if field.name != "run_id"])
+
+
+def _check_table(context: StageContext, table: Table) -> Iterator[dict[str, Any]]:
+    frame = context.read(table)
+    frame = frame.select(*[c for c in frame.columns if c != "run_id"]).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        with context.job(f"check {table.name}", 1):
+            yield from run_suite(table, suite(table), frame)
+    finally:
+        frame.unpersist()
+
+
+def run_suite(table: Table, expectations: list[Expectation], frame: DataFrame) -> Rows:
+    """One row (contract `checks`, without run_id) per expectation. No cell value ever leaves the frame:
+    results are counts only."""
+    if not expectations:
+        return []
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    with _quiet():
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        asset = context.data_sources.add_spark("spark").add_dataframe_asset(table.name)
+        batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+        wanted = [
+            get_expectation_impl(e.type)(**e.arguments, meta={"severity": e.severity}) for e in expectations
+        ]
+        made = gx.ExpectationSuite(table.name, expectations=wanted)
+        result = batch.validate(made, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
+    return [_row(table, r) for r in result.results]
+
+
+def _row(table: Table, result: Any) -> dict[str, Any]:
+    config, found = result.expectation_config, result.result
+    columns = config.kwargs.get("column_list") or [config.kwargs.get("column")]
+    observed, unexpected = found.get("observed_value"), found.get("unexpected_count")
+    applies_to = (found.get("element_count") or 0) - (found.get("missing_count") or 0)
+    return {
+        "suite": table.name,
+        "table_name": table.name,
+        "column_name": ", ".join(c for c in columns if c) or None,
+        "expectation": config.type,
+        "severity": config.meta["severity"],
+        "success": bool(result.success),
+        "observed": str(observed) if isinstance(observed, int | float) else None,
+        "n_unexpected": unexpected,
+        "unexpected_rate": unexpected / applies_to if unexpected is not None and applies_to else None,
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No usage statistics and no log lines from Great Expectations."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logger = logging.getLogger("great_expectations")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

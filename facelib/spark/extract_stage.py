@@ -1,0 +1,223 @@
+"""Extraction on Spark: list, pack, extract the shards that are missing, then the `images` and `faces` tables."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
+
+from facelib.errors import DegenerateResultError
+from facelib.faces.extract import Member, extract, extract_id, has_retryable_failure
+from facelib.ids import digest, image_id
+from facelib.images.shards import INCOMPLETE, ListedImage, Shard, ShardPlan, plan_shards
+from facelib.spark.context import StageContext, log_event
+from facelib.clusters.duplicates import duplicate_rows
+from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
+from facelib.spark.pipeline_config import PipelineConfig
+from facelib.spark.tables import Batches, Place, read_frame, to_parquet
+from facelib.spark.types import spark_schema
+from facelib.spark.worker import face_models
+from facelib.storage import Fetcher, ObjectStore, StoredObject, list_images, open_store
+from schemas.tables import EXTRACTED, FACES, IMAGES
+
+_SHARD_ROW = "name string, image_ids array<string>, uris array<string>, etags array<string>, sizes array<bigint>"
+_RESULT = "shard string, images long, faces long, bytes_read long, cpu_seconds double"
+_PLAN_SCHEMA = pa.schema([("shard", pa.string()), ("image_id", pa.string())])
+_LISTING = pa.schema(
+    [
+        ("image_id", pa.string()), ("uri", pa.string()), ("key", pa.string()), ("etag", pa.string()),
+        ("size_bytes", pa.int64()), ("modified_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+IMAGE_STORE_COLUMNS = [c.name for c in IMAGES if c.name in EXTRACTED.names]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The archive as it was listed: one row per object version (image_id, uri, key, etag, size_bytes, modified_at).
+
+    `root` is what the uri of an object begins with before its key.
+    """
+
+    rows: pa.Table
+    root: str
+
+    @property
+    def n(self) -> int:
+        """Number of listed objects."""
+        return int(self.rows.num_rows)
+
+
+def list_archive(uri: str, config: PipelineConfig) -> Listing:
+    """List the archive. DegenerateResultError when it is empty; StorageError when it is out of reach."""
+    _, objects = list_images(uri, config.storage)
+    rows = [_listed_row(o) for o in objects]
+    if not rows:
+        raise DegenerateResultError(f"the archive {uri} holds no objects: check --images")
+    roots = {o_uri.removesuffix(key) for _, o_uri, key, *_ in rows if o_uri != key}
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return Listing(pa.table(columns, schema=_LISTING), max(roots, key=len) if len(roots) == 1 else "")
+
+
+def listing_of_run(context: StageContext) -> Listing:
+    """The listing that an earlier stage of the run worked on."""
+    images = context.read_arrow(IMAGES, [n for n in _LISTING.names if n != "key"])
+    root = context.record.arguments["root"]
+    keys = [uri.removeprefix(root) for uri in images.column("uri").to_pylist()]
+    return Listing(images.append_column("key", pa.array(keys, pa.string())).select(_LISTING.names), root)
+
+
+def _listed_row(o: StoredObject) -> tuple[Any, ...]:
+    modified_at = o.modified_at if o.etag else None
+    return image_id(o.uri, o.etag), o.uri, o.key, o.etag, o.size_bytes, modified_at
+
+
+def extract_stage(context: StageContext, listing: Listing) -> None:
+    """Extract what no earlier run extracted; write `images` and `faces`; note the shards in the record."""
+    config, store = context.config, context.store
+    folder = f"store/extracted/{extract_id(config.decode, config.detect)}"
+    with context.stage("extract") as facts:
+        plan = _plan(listing, store, folder, config)
+        results = _run_shards(context, plan, folder)
+        names = {r["shard"].removesuffix(INCOMPLETE): r["shard"] for r in results}
+        used = sorted({names.get(s, s) for s in plan.assigned.values()})
+        context.record.shards = [f"{folder}/{name}.parquet" for name in used]
+        facts.update(
+            listed=listing.n, shards=len(used), shards_computed=len(results),
+            images_read=sum(r["images"] for r in results), bytes_read=sum(r["bytes_read"] for r in results),
+            cpu_seconds=round(sum(r["cpu_seconds"] for r in results), 3),
+        )
+    with context.stage("images") as facts:
+        wanted = _wanted(context, listing, plan, names)
+        facts["images"] = context.write(_images(context, wanted), IMAGES, listing.n)
+        facts["faces"] = context.write(_faces(context, wanted), FACES, listing.n)
+
+
+def _plan(listing: Listing, store: ObjectStore, folder: str, config: PipelineConfig) -> ShardPlan:
+    planned: dict[str, set[str]] = {}
+    for o in store.list(f"{folder}/plans/"):
+        for row in pq.read_table(io.BytesIO(store.get(o.key))).to_pylist():
+            planned.setdefault(row["shard"], set()).add(row["image_id"])
+    finished = {
+        o.key.rsplit("/", 1)[1].removesuffix(".parquet") for o in store.list(f"{folder}/") if "/plans/" not in o.key
+    }
+    listed = [
+        ListedImage(*row) for row in zip(*(listing.rows.column(c).to_pylist() for c in
+                                           ("image_id", "uri", "etag", "size_bytes")), strict=True)
+    ]
+    frozen = {name: frozenset(members) for name, members in planned.items()}
+    plan = plan_shards(listed, frozen, finished, folder, config.extract)
+    new = [s for s in plan.todo if s.name in plan.is_new]
+    if new:
+        _save_plan(new, store, folder)
+    log_event("planned", listed=len(listed), shards_todo=len(plan.todo), shards_new=len(new))
+    return plan
+
+
+def _save_plan(shards: list[Shard], store: ObjectStore, folder: str) -> None:
+    rows = [(s.name, m.image_id) for s in shards for m in s.members]
+    table = pa.table([[r[0] for r in rows], [r[1] for r in rows]], schema=_PLAN_SCHEMA)
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    store.put(f"{folder}/plans/{digest(*(s.name for s in shards))}.parquet", sink.getvalue())
+
+
+def _run_shards(context: StageContext, plan: ShardPlan, folder: str) -> list[Any]:
+    if not plan.todo:
+        return []
+    rows = [
+        (
+            s.name,
+            [m.image_id for m in s.members],
+            [m.uri for m in s.members],
+            [m.etag for m in s.members],
+            [m.size_bytes for m in s.members],
+        )
+        for s in plan.todo
+    ]
+    spark = context.spark
+    shards = spark.createDataFrame(spark.sparkContext.parallelize(rows, len(rows)), _SHARD_ROW)
+    task = _shard_task(context.config, context.place, folder)
+    with context.job(f"extract {len(rows)} shards", len(rows)):
+        return shards.mapInArrow(task, _RESULT).collect()
+
+
+def _shard_task(config: PipelineConfig, place: Place, folder: str) -> Any:
+    """The function each task runs: one row in (a shard), one row out (its figures), one file written."""
+
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            for shard in batch.to_pylist():
+                yield _extract_shard(shard, config, place, folder)
+
+    return run
+
+
+def _extract_shard(shard: dict[str, Any], config: PipelineConfig, place: Place, folder: str) -> pa.RecordBatch:
+    begun = time.process_time()
+    columns = (shard["image_ids"], shard["uris"], shard["etags"], shard["sizes"])
+    members = [Member(*values) for values in zip(*columns, strict=True)]
+    fetcher = Fetcher(config.storage)
+    read = 0
+
+    def fetch(uri: str, etag: str) -> bytes:
+        nonlocal read
+        data: bytes = fetcher.fetch(uri, etag, config.decode.max_object_bytes)
+        read += len(data)
+        return data
+
+    table = extract(members, fetch, face_models(config.detect), config.decode, config.extract.read_threads)
+    name = shard["name"] + (INCOMPLETE if has_retryable_failure(table) else "")
+    open_store(place.uri, place.settings).put(f"{folder}/{name}.parquet", to_parquet(table, EXTRACTED))
+    faces = len(table) - table.column("face_index").null_count
+    return pa.RecordBatch.from_pydict(
+        {
+            "shard": [name], "images": [len(members)], "faces": [faces], "bytes_read": [read],
+            "cpu_seconds": [time.process_time() - begun],
+        }
+    )
+
+
+def _wanted(context: StageContext, listing: Listing, plan: ShardPlan, names: dict[str, str]) -> DataFrame:
+    """The listing with the shard file of each image."""
+    shards = [names.get(s, s) for s in (plan.assigned[i] for i in listing.rows.column("image_id").to_pylist())]
+    rows = listing.rows.drop_columns(["key"]).append_column("shard", pa.array(shards, pa.string()))
+    return context.spark.createDataFrame(rows)
+
+
+def _images(context: StageContext, wanted: DataFrame) -> DataFrame:
+    schema = spark_schema(EXTRACTED, IMAGE_STORE_COLUMNS).add("shard", "string")
+    stored = read_frame(
+        context.spark, context.place, context.record.shards, [*IMAGE_STORE_COLUMNS, "face_index"], schema,
+        _one_row_per_image, "shard",
+    )
+    images = wanted.join(stored, ["image_id", "shard"], "inner").persist()
+    keys = images.select("image_id", "uri", "content_sha256", "phash").toArrow()
+    duplicates = context.spark.createDataFrame(duplicate_rows(keys, context.config.duplicates.max_distance))
+    return images.join(f.broadcast(duplicates), "image_id", "left").withColumn("run_id", f.lit(context.record.run_id))
+
+
+def _one_row_per_image(rows: pa.Table) -> pa.Table:
+    first = rows.filter(pc.equal(pc.fill_null(rows.column("face_index"), 0), 0))
+    return first.drop_columns(["face_index"])
+
+
+def _faces(context: StageContext, wanted: DataFrame) -> DataFrame:
+    run_id, settings = context.record.run_id, context.config.quality
+    schema = spark_schema(FACES).add("shard", "string")
+
+    def make(rows: pa.Table) -> pa.Table:
+        return face_rows(rows, run_id, settings).select([*FACES.names, "shard"])
+
+    stored = read_frame(
+        context.spark, context.place, context.record.shards, FACE_STORE_COLUMNS, schema, make, "shard"
+    )
+    return stored.join(wanted.select("image_id", "shard"), ["image_id", "shard"], "left_semi")
+

@@ -1,0 +1,57 @@
+"""The whole configuration: one section per stage, each section the settings object its code takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from facelib.clusters.settings import ClusterSettings
+from facelib.faces.detector import DetectSettings
+from facelib.faces.quality import QualitySettings
+from facelib.images.decode import DecodeSettings
+from facelib.images.shards import ShardSettings
+from facelib.spark.session import SparkSettings
+from facelib.storage.base import StorageSettings
+
+
+@dataclass(frozen=True)
+class EmbedSettings:
+    """`model` is a name of the model registry; `batch` is chips per forward pass (16–64 is fastest)."""
+
+    model: str = "dlib_resnet_v1"
+    batch: int = 32
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """`categories`: declared categories by attribute; `reference`: shares to compare with;
+    `min_cell`: smaller counts are withheld; a ratio outside the two flag limits is flagged."""
+
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    min_cell: int = 0
+    flag_below: float = 0.8
+    flag_above: float = 1.25
+
+
+@dataclass(frozen=True)
+class DuplicateSettings:
+    """`max_distance`: largest Hamming distance, in bits of 64, between phashes of near duplicates."""
+
+    max_distance: int = 4
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """All sections, as `section.key` on the command line and `[section]` in the file."""
+
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    extract: ShardSettings = field(default_factory=ShardSettings)
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
+    detect: DetectSettings = field(default_factory=DetectSettings)
+    quality: QualitySettings = field(default_factory=QualitySettings)
+    duplicates: DuplicateSettings = field(default_factory=DuplicateSettings)
+    embed: EmbedSettings = field(default_factory=EmbedSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    spark: SparkSettings = field(default_factory=SparkSettings)

@@ -1,0 +1,49 @@
+"""The Spark session: settings every job needs, and none that belong to the cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from facelib.spark.java import ensure_java
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class SparkSettings:
+    """`master` is used only where spark-submit has not set one. `shuffle_partitions` 0 = twice the cores."""
+
+    master: str = "local[*,4]"
+    shuffle_partitions: int = 0
+    ui: bool = False
+
+
+def build_session(settings: SparkSettings, app_name: str = "facelib") -> SparkSession:
+    """Start (or get) the session. One thread per task; workers use this interpreter; times are UTC micros."""
+    ensure_java()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(app_name)
+    submitted = os.environ.get("PYSPARK_GATEWAY_PORT")
+    if not submitted:
+        builder = builder.master(settings.master).config("spark.ui.enabled", str(settings.ui).lower())
+    for name in _ONE_THREAD:
+        os.environ.setdefault(name, "1")
+        builder = builder.config(f"spark.executorEnv.{name}", "1")
+    spark = (
+        builder.config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
+        .config("spark.sql.execution.arrow.pyspark.enabled", "true")
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "4096")
+        .config("spark.log.level", "ERROR")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.python.worker.reuse", "true")
+        .config("spark.sql.adaptive.enabled", "true")
+        .getOrCreate()
+    )
+    partitions = settings.shuffle_partitions or max(2, 2 * spark.sparkContext.defaultParallelism)
+    spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
+    return spark

@@ -1,0 +1,133 @@
+"""Reading and writing tables through the storage door, by the tasks themselves.
+
+Spark's own readers and writers are not used for data in object storage: no extra jar is needed, one
+door holds all credentials and retries, and a table's bytes follow its contract exactly.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from facelib.spark.types import spark_schema
+from facelib.storage import StorageSettings, open_store
+from schemas.arrow import arrow_schema, conform
+from schemas.contract import Table, Type
+
+Batches = Iterator[pa.RecordBatch]
+RowFunction = Callable[[pa.Table], pa.Table]
+
+_WRITTEN = "key string, rows long"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A storage root that tasks can open: its URI and how to reach it."""
+
+    uri: str
+    settings: StorageSettings
+
+
+def to_parquet(data: pa.Table, table: Table) -> bytes:
+    """Parquet bytes of `data` under its contract: zstd; binary columns plain, without statistics."""
+    data = conform(data, table)
+    heavy = [c.name for c in table if c.type in (Type.BINARY, Type.LIST_FLOAT32)]
+    light = [c.name for c in table if c.name not in heavy]
+    sink = io.BytesIO()
+    pq.write_table(
+        data,
+        sink,
+        compression={n: "NONE" if table.is_store and n in heavy else "zstd" for n in table.names},
+        use_dictionary=[n for n in light if table.column(n).type is Type.STRING],
+        write_statistics=light,
+        coerce_timestamps="us",
+    )
+    return sink.getvalue()
+
+
+def write_frame(frame: DataFrame, table: Table, place: Place, folder: str, files: int) -> dict[str, int]:
+    """Write a frame as `files` Parquet files under `folder`; returns key → rows.
+
+    Rows are sorted by the table's key inside range partitions of it, so equal rows give equal files.
+    A retried or speculative task writes the same name.
+    """
+    key = [frame[k] for k in table.key]
+    frame = frame.select(*table.names)
+    frame = frame.coalesce(1) if files == 1 else frame.repartitionByRange(files, *key)
+    frame = frame.sortWithinPartitions(*key)
+
+    def write(batches: Batches) -> Batches:
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        part = context.partitionId() if context else 0
+        found = list(batches)
+        if found or part == 0:
+            data = pa.Table.from_batches(found) if found else arrow_schema(table).empty_table()
+            name = f"{folder}/part-{part:05d}.parquet"
+            open_store(place.uri, place.settings).put(name, to_parquet(data, table))
+            yield pa.RecordBatch.from_pydict({"key": [name], "rows": [data.num_rows]})
+
+    return {r["key"]: r["rows"] for r in frame.mapInArrow(write, _WRITTEN).collect()}
+
+
+def write_arrow(data: pa.Table, table: Table, place: Place, folder: str) -> dict[str, int]:
+    """Write a driver-side table as one Parquet file under `folder`; returns key → rows."""
+    name = f"{folder}/part-00000.parquet"
+    open_store(place.uri, place.settings).put(name, to_parquet(data, table))
+    return {name: data.num_rows}
+
+
+def read_arrow(place: Place, keys: Sequence[str], table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read Parquet files on the driver."""
+    store = open_store(place.uri, place.settings)
+    parts = [pq.read_table(io.BytesIO(store.get(k)), columns=list(columns) if columns else None) for k in keys]
+    schema = arrow_schema(table)
+    wanted = pa.schema([schema.field(c) for c in columns]) if columns else schema
+    return pa.concat_tables([p.cast(wanted) for p in parts]) if parts else wanted.empty_table()
+
+
+def read_frame(
+    spark: SparkSession,
+    place: Place,
+    keys: Sequence[str],
+    columns: Sequence[str],
+    schema: StructType,
+    function: RowFunction | None = None,
+    file_column: str | None = None,
+    slices: int | None = None,
+) -> DataFrame:
+    """Read `columns` of Parquet files in tasks, apply `function` to each file's rows, return a frame.
+
+    With `file_column`, each row also says which file (name without folder and suffix) it came from;
+    the column is added before `function` runs.
+    """
+    parallel = spark.sparkContext.defaultParallelism
+    n = max(1, min(len(keys), slices or 4 * parallel))
+    files = spark.createDataFrame(spark.sparkContext.parallelize([(k,) for k in keys], n), "key string")
+
+    def read(batches: Batches) -> Batches:
+        store = open_store(place.uri, place.settings)
+        for batch in batches:
+            for key in batch.column("key").to_pylist():
+                data = pq.read_table(io.BytesIO(store.get(key)), columns=list(columns))
+                if file_column:
+                    stem = key.rsplit("/", 1)[-1].removesuffix(".parquet")
+                    data = data.append_column(file_column, pa.array([stem] * len(data), pa.string()))
+                yield from (function(data) if function else data).to_batches()
+
+    return files.mapInArrow(read, schema)
+
+
+def read_table(
+    spark: SparkSession, place: Place, keys: Sequence[str], table: Table, columns: Sequence[str] | None = None
+) -> DataFrame:
+    """A light table (or some of its columns) as a frame."""
+    names = list(columns or table.names)
+    return read_frame(spark, place, keys, names, spark_schema(table, names))

@@ -1,0 +1,322 @@
+"""Objects in S3 or a compatible service. The only module that imports boto3."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import boto3
+from botocore import exceptions as bc
+from botocore.config import Config
+from botocore.parsers import ResponseParserError
+
+from facelib.errors import (
+    AccessDeniedError,
+    ConfigError,
+    ConflictError,
+    FacelibError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    ReadFailedError,
+    StorageError,
+)
+from facelib.storage import uris
+from facelib.storage.base import ObjectTooLargeError, StorageSettings, StoredObject
+from facelib.storage.retry import with_retries
+
+T = TypeVar("T")
+
+_SERIAL_PAGES = 4
+_UNREACHABLE_ATTEMPTS = 3
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_VARIABLES = (*_ENDPOINT_VARIABLES, "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_DEFAULT_REGION")
+
+_CREDENTIALS = (
+    bc.NoCredentialsError,
+    bc.PartialCredentialsError,
+    bc.CredentialRetrievalError,
+    bc.TokenRetrievalError,
+    bc.SSOError,
+)
+_UNREACHABLE = (bc.EndpointConnectionError, bc.ConnectTimeoutError, bc.ProxyConnectionError, bc.SSLError)
+_BROKEN = (
+    bc.HTTPClientError,
+    bc.IncompleteReadError,
+    bc.FlexibleChecksumError,
+    ResponseParserError,
+    OSError,
+)
+_DENIED_CODES = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
+_BUSY_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "InternalError"}
+_BUSY_STATUS = {408, 429, 500, 502, 503, 504}
+
+_clients: dict[tuple[object, ...], Any] = {}
+_clients_lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _clients_lock
+    _clients.clear()
+    _clients_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _endpoint(settings: StorageSettings) -> str | None:
+    return settings.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES)), None)
+
+
+def _client(settings: StorageSettings) -> Any:
+    """The client of this process, these settings and this AWS environment."""
+    wanted = (settings, *map(os.environ.get, _VARIABLES))
+    with _clients_lock:
+        if wanted not in _clients:
+            endpoint = _endpoint(settings)
+            config = Config(
+                connect_timeout=settings.connect_timeout_s,
+                read_timeout=settings.timeout_s,
+                max_pool_connections=settings.threads,
+                retries={"mode": "standard", "total_max_attempts": 1},  # with_retries covers the body too
+                s3={"addressing_style": "path" if endpoint else "auto"},
+            )
+            _clients[wanted] = boto3.session.Session().client(
+                "s3", endpoint_url=endpoint, region_name=settings.region, config=config
+            )
+        return _clients[wanted]
+
+
+def _status(error: Exception) -> int:
+    """HTTP status of an answer; 0 when there was none."""
+    if not isinstance(error, bc.ClientError):
+        return 0
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _code(error: Exception) -> str:
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, bc.ClientError) else ""
+
+
+def _attempts_for(error: Exception, attempts: int) -> int:
+    if isinstance(error, _UNREACHABLE):
+        return min(attempts, _UNREACHABLE_ATTEMPTS)
+    busy = _status(error) in _BUSY_STATUS or _code(error) in _BUSY_CODES
+    return attempts if busy or isinstance(error, _BROKEN) else 1
+
+
+def _etag(answer: dict[str, Any]) -> str:
+    return str(answer["ETag"]).strip('"')
+
+
+def _utc(moment: datetime) -> datetime:
+    """In whole seconds: a listing has milliseconds on some services, a HEAD never."""
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+class S3Store:
+    """`ObjectStore` over a bucket or a prefix in it. Credentials come from the AWS default chain."""
+
+    def __init__(self, root: str, settings: StorageSettings) -> None:
+        self._root = root
+        self._settings = settings
+        self._bucket, prefix = uris.split_s3(root)
+        self._base = prefix + "/" if prefix else ""
+
+    @property
+    def root(self) -> str:
+        """Canonical URI of the bucket and prefix."""
+        return self._root
+
+    def uri(self, key: str) -> str:
+        """URI of the object `key`."""
+        return uris.join(self._root, key)
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """See `ObjectStore.list`. Many pages are requested in parallel, split at "folders".
+
+        Zero-byte keys that end with '/' stand for folders and are left out. Needs s3:ListBucket.
+        """
+        empty = True
+        for item in self._entries(self._base + prefix):
+            empty = False
+            key = item["Key"][len(self._base) :]
+            if key and not (key.endswith("/") and item["Size"] == 0):
+                yield StoredObject(self.uri(key), key, _etag(item), int(item["Size"]), _utc(item["LastModified"]))
+        if empty and self._base and not prefix:
+            raise ObjectNotFoundError(f"nothing lies below {self._root}/: check bucket and prefix")
+
+    def head(self, key: str) -> StoredObject:
+        """See `ObjectStore.head`."""
+        answer = self._call(lambda c: c.head_object(**self._where(key)), self._one, ReadFailedError)
+        return StoredObject(
+            self.uri(key), key, _etag(answer), int(answer["ContentLength"]), _utc(answer["LastModified"])
+        )
+
+    def exists(self, key: str) -> bool:
+        """See `ObjectStore.exists`. Without s3:ListBucket, S3 denies access instead of saying no."""
+        try:
+            self.head(key)
+        except ObjectNotFoundError:
+            return False
+        return True
+
+    def get(self, key: str, *, if_match: str | None = None, max_bytes: int | None = None) -> bytes:
+        """See `ObjectStore.get`. A body that ends early or is reset counts as a failed attempt."""
+        condition = {} if if_match is None else {"IfMatch": f'"{if_match}"'}
+
+        def read(client: Any) -> bytes:
+            answer = client.get_object(**self._where(key), **condition)
+            size = int(answer["ContentLength"])
+            with closing(answer["Body"]) as body:
+                if max_bytes is not None and size > max_bytes:
+                    raise ObjectTooLargeError(f"{self._one} has {size} bytes: more than {max_bytes} are not read")
+                data = bytes(body.read())
+            if len(data) != size:
+                raise bc.IncompleteReadError(actual_bytes=len(data), expected_bytes=size)
+            return data
+
+        return self._call(read, self._one, ReadFailedError)
+
+    def put(self, key: str, data: bytes) -> str:
+        """See `ObjectStore.put`. One request: at most 5 GiB."""
+        return self._call(lambda c: _etag(c.put_object(**self._where(key), Body=data)), self.uri(key))
+
+    def put_if(self, key: str, data: bytes, *, expected: str | None) -> str:
+        """See `ObjectStore.put_if`; by If-Match and If-None-Match, which the service must honour."""
+        condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": f'"{expected}"'}
+        perhaps_written = False
+
+        def write(client: Any) -> str:
+            nonlocal perhaps_written
+            try:
+                return _etag(client.put_object(**self._where(key), Body=data, **condition))
+            except Exception as error:
+                if perhaps_written and _status(error) == 412:
+                    present = client.get_object(**self._where(key))
+                    if present["Body"].read() == data:
+                        return _etag(present)
+                perhaps_written = perhaps_written or not 400 <= _status(error) < 500
+                raise
+
+        try:
+            return self._call(write, self.uri(key))
+        except (ObjectChangedError, ObjectNotFoundError):
+            raise ConflictError(f"{self.uri(key)} is not the version expected: read it again, then write") from None
+
+    def delete(self, key: str) -> None:
+        """See `ObjectStore.delete`."""
+        self._call(lambda c: c.delete_object(**self._where(key)), self.uri(key))
+
+    @property
+    def _one(self) -> str:
+        return f"an object of s3://{self._bucket}"
+
+    def _where(self, key: str) -> dict[str, str]:
+        if not key:
+            raise ConfigError(f"the key of an object below {self._root} is empty: give its name")
+        return {"Bucket": self._bucket, "Key": self._base + key}
+
+    def _entries(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """Everything that starts with `prefix`, in key order.
+
+        A few pages in sequence first: most listings end there. Then ranges between first-level
+        "folders" in parallel, as wide as one page of folder names reaches, and so on.
+        """
+        after, serial = "", _SERIAL_PAGES
+        with ThreadPoolExecutor(self._settings.threads) as pool:
+            while True:
+                for _ in range(serial):
+                    page = self._page(prefix, after)
+                    yield from page.get("Contents", ())
+                    if not page["IsTruncated"]:
+                        return
+                    after = page["Contents"][-1]["Key"]
+                bounds = self._bounds(prefix, after)
+                if not bounds:
+                    serial *= 2
+                for part in pool.map(lambda r: self._range(prefix, *r), pairwise([after, *bounds])):
+                    yield from part
+                after = bounds[-1] if bounds else after
+
+    def _bounds(self, prefix: str, after: str) -> tuple[str, ...]:
+        """At most `threads` names of folders later than `after`, evenly spread, as range ends."""
+        page = self._page(prefix, after, Delimiter="/")
+        folders = [folder["Prefix"] for folder in page.get("CommonPrefixes", ())]
+        if len(folders) == 1 and not page.get("Contents"):
+            return self._bounds(folders[0], after)
+        later = [folder for folder in folders if folder > after]
+        step = math.ceil(len(later) / self._settings.threads) or 1
+        return tuple(later[step - 1 :: step])
+
+    def _range(self, prefix: str, after: str, last: str) -> tuple[dict[str, Any], ...]:
+        """Entries with after < key <= last."""
+        found: Any = []
+        while True:
+            page = self._page(prefix, after)
+            found += [item for item in page.get("Contents", ()) if item["Key"] <= last]
+            if not page["IsTruncated"] or page["Contents"][-1]["Key"] > last:
+                return tuple(found)
+            after = page["Contents"][-1]["Key"]
+
+    def _page(self, prefix: str, after: str, **more: str) -> dict[str, Any]:
+        where = {"Bucket": self._bucket, "Prefix": prefix, **more}
+        if after:
+            where["StartAfter"] = after
+        return self._call(lambda c: dict(c.list_objects_v2(**where)), self._root)
+
+    def _call(self, request: Callable[[Any], T], subject: str, failure: type[StorageError] = StorageError) -> T:
+        """Result of a request, repeated while that may help; `failure` after the last attempt.
+
+        The causes of errors are cut off: botocore's messages hold URLs with keys.
+        """
+        settings = self._settings
+        try:
+            return with_retries(
+                lambda: request(_client(settings)),
+                lambda error: _attempts_for(error, settings.attempts),
+                settings.backoff_s,
+            )
+        except FacelibError:
+            raise
+        except Exception as error:
+            raise self._translated(error, subject, failure) from None
+
+    def _translated(self, error: Exception, subject: str, failure: type[StorageError]) -> FacelibError:
+        status, code = _status(error), _code(error)
+        if isinstance(error, _CREDENTIALS):
+            return AccessDeniedError(
+                f"no usable AWS credentials for s3://{self._bucket}: set AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the machine a role"
+            )
+        if isinstance(error, _UNREACHABLE):
+            return failure(
+                f"cannot reach the S3 endpoint {_endpoint(self._settings) or 'of AWS'} for "
+                f"{subject}: check AWS_ENDPOINT_URL or [storage] endpoint_url, and the network"
+            )
+        if code == "NoSuchBucket":
+            return ObjectNotFoundError(f"bucket s3://{self._bucket} does not exist: check its name")
+        if status == 404:
+            return ObjectNotFoundError(f"{subject} is not there: list the bucket again, or check its name")
+        if status in (409, 412):
+            return ObjectChangedError(f"{subject} is not the version expected: list the bucket again")
+        if status in (401, 403) or code in _DENIED_CODES:
+            return AccessDeniedError(
+                f"access to {subject} is denied ({code}): check the AWS credentials and the bucket's policy"
+            )
+        if isinstance(error, bc.ClientError):
+            return failure(f"S3 answers {status} {code} for {subject}: check the service, or try again later")
+        if isinstance(error, _BROKEN):
+            return failure(
+                f"the connection to S3 broke {self._settings.attempts} times ({type(error).__name__}) for "
+                f"{subject}: check the network, or try again later"
+            )
+        if isinstance(error, bc.BotoCoreError | ValueError):
+            return ConfigError(f"S3 settings for s3://{self._bucket} are wrong ({error}): correct them")
+        raise error

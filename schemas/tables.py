@@ -1,0 +1,257 @@
+"""The declarations. Add columns freely (with a version step); never rename silently."""
+
+from __future__ import annotations
+
+from facelib.reasons import FaceReason, ImageReason
+from schemas.contract import Column, Table, Type
+
+_S, _I, _F, _D, _B, _T = Type.STRING, Type.INT64, Type.FLOAT32, Type.FLOAT64, Type.BOOL, Type.TIMESTAMP
+
+RUN_ID = Column("run_id", _S, "the run that wrote the row")
+IMAGE_ID = Column("image_id", _S, "object version: digest of uri and etag")
+FACE_ID = Column("face_id", _S, "image_id, a hyphen, and the index of the face (0 = largest box)")
+
+IMAGE_MEASURES = (
+    Column("content_sha256", _S, "SHA-256 of the bytes; null when they were not read", nullable=True),
+    Column("format", _S, "what the bytes are, whatever the name says; null when unknown", nullable=True),
+    Column("width_px", _I, "upright width; null when no header could be read", "px", True, minimum=1),
+    Column("height_px", _I, "upright height; null when no header could be read", "px", True, minimum=1),
+    Column("n_frames", _I, "frames in the file; the first is used", nullable=True, minimum=1),
+    Column("exif_orientation", _I, "EXIF orientation tag; null when absent", nullable=True, minimum=1, maximum=8),
+    Column("phash", _I, "64-bit perceptual hash (DCT) as signed integer; null when not decoded", nullable=True),
+    Column("brightness", _F, "mean luma", "0–1", True, 0, 1),
+    Column("contrast", _F, "standard deviation of luma", "0–0.5", True, 0, 0.5),
+    Column("sharpness", _F, "variance of the Laplacian of luma at 256 px on the longer side", "", True, 0),
+    Column("entropy_bits", _F, "Shannon entropy of the luma histogram", "bit", True, 0, 8),
+)
+OUTCOME = (
+    Column("n_faces", _I, "detected faces; null when the image was not decoded", nullable=True, minimum=0),
+    Column("status", _S, "what became of the image", values=("ok", "rejected")),
+    Column("reason", _S, "why it was rejected; null when ok", nullable=True, values=tuple(ImageReason)),
+    Column("detail", _S, "the error class behind the reason; null when there is none", nullable=True),
+)
+FACE_MEASURES = (
+    Column("box_x_px", _F, "left edge of the box; may lie outside the image", "px"),
+    Column("box_y_px", _F, "top edge of the box", "px"),
+    Column("box_width_px", _F, "width of the box", "px", minimum=0),
+    Column("box_height_px", _F, "height of the box", "px", minimum=0),
+    Column("detection_score", _F, "the detector's confidence", "0–1", minimum=0, maximum=1),
+    Column(
+        "landmarks_px",
+        Type.LIST_FLOAT32,
+        "x, y of: outer and inner corner of the eye on the right of the "
+        "picture, outer and inner corner of the eye on the left, base of the nose",
+        "px",
+    ),
+    Column("eye_distance_px", _F, "distance between the two eye centres", "px", minimum=0),
+    Column(
+        "yaw_deg",
+        _F,
+        "turn of the head, positive to the right of the picture; a coarse estimate from five points",
+        "deg",
+        True,
+        -90,
+        90,
+    ),
+    Column(
+        "pitch_deg", _F, "nod of the head, positive downwards; a coarse estimate from five points", "deg", True, -90, 90
+    ),
+    Column("roll_deg", _F, "in-plane rotation of the eye line, positive clockwise", "deg", minimum=-180, maximum=180),
+    Column("brightness", _F, "mean luma of the chip", "0–1", minimum=0, maximum=1),
+    Column("contrast", _F, "standard deviation of luma of the chip", "0–0.5", minimum=0, maximum=0.5),
+    Column("sharpness", _F, "variance of the Laplacian of the chip's luma", minimum=0),
+    Column(
+        "ita_deg",
+        _F,
+        "individual typology angle of the median skin pixel (cheeks); null when too dark or overexposed to tell",
+        "deg",
+        True,
+        -90,
+        90,
+    ),
+    Column(
+        "quality_score",
+        _F,
+        "product of size, sharpness, exposure, pose and detector scores",
+        "0–1",
+        minimum=0,
+        maximum=1,
+    ),
+    Column("is_usable", _B, "good enough to found a cluster"),
+    Column("reason", _S, "why it is not usable; null when it is", nullable=True, values=tuple(FaceReason)),
+)
+_UNIT_VALUES = ("image", "face", "cluster")
+_SHARE = ("0–1", True, 0, 1)
+
+
+def _table(name: str, row: str, key: tuple[str, ...], *columns: Column, version: int = 1) -> Table:
+    return Table(name, version, row, key, (RUN_ID, *columns))
+
+
+IMAGES = _table(
+    "images",
+    "listed object version, always, whatever became of it",
+    ("image_id",),
+    IMAGE_ID,
+    Column("uri", _S, "where the object is"),
+    Column("etag", _S, "version tag of the object when it was listed"),
+    Column("size_bytes", _I, "size when it was listed", "byte", minimum=0),
+    Column("modified_at", _T, "last modification when it was listed; null when unknown", "UTC", True),
+    *IMAGE_MEASURES,
+    Column(
+        "duplicate_of",
+        _S,
+        "image_id of the first image (by uri) with the same bytes; null for that first one and for unread images",
+        nullable=True,
+    ),
+    Column("near_duplicate_group", _S, "group of images whose phash is close; null when alone", nullable=True),
+    *OUTCOME,
+    Column("shard", _S, "extracted shard file that holds the image"),
+)
+FACES = _table("faces", "detected face", ("face_id",), FACE_ID, IMAGE_ID, *FACE_MEASURES)
+LABELS = _table(
+    "labels",
+    "image × attribute",
+    ("image_id", "attribute", "source"),
+    IMAGE_ID,
+    Column("attribute", _S, "name of the attribute; `subject` holds a pseudonym of the verified person"),
+    Column("value", _S, "category of the image's main face; null when the label is missing", nullable=True),
+    Column("source", _S, "where the value comes from", values=("declared", "annotated", "measured", "predicted")),
+)
+CLUSTERS = _table(
+    "clusters",
+    "face, noise too",
+    ("face_id",),
+    FACE_ID,
+    IMAGE_ID,
+    Column("cluster_id", _S, "digest of the core members; null for noise", nullable=True),
+    Column(
+        "role",
+        _S,
+        "core: founded the cluster; attached: unusable face near a cluster; noise: neither",
+        values=("core", "attached", "noise"),
+    ),
+    Column(
+        "similarity_to_centroid",
+        _F,
+        "cosine to the mean of the cluster's unit embeddings; null for noise",
+        "cosine",
+        True,
+        -1.001,
+        1.001,
+    ),
+    Column(
+        "cluster_size",
+        _I,
+        "faces in the cluster, core and attached (1 = singleton); null for noise",
+        nullable=True,
+        minimum=1,
+    ),
+)
+EDGES = _table(
+    "edges",
+    "accepted pair",
+    ("face_a", "face_b"),
+    Column("face_a", _S, "the smaller face_id"),
+    Column("face_b", _S, "the larger face_id"),
+    Column("similarity", _F, "cosine of the two embeddings", "cosine", False, -1.001, 1.001),
+)
+BALANCE = _table(
+    "balance",
+    "unit × group cell",
+    ("unit", "attributes", "groups"),
+    Column("unit", _S, "what is counted", values=_UNIT_VALUES),
+    Column("attributes", Type.LIST_STRING, "one attribute, or a pair"),
+    Column("groups", Type.LIST_STRING, "the category of each attribute; a null element is the missing cell"),
+    Column("n", _I, "units in the cell; null when suppressed", nullable=True, minimum=0),
+    Column("share", _D, "n over all units, missing ones included", *_SHARE),
+    Column("ci_low", _D, "lower end of the Wilson 95 % interval of share", *_SHARE),
+    Column("ci_high", _D, "upper end", *_SHARE),
+    Column("reference_share", _D, "share to compare with; null when none was given", *_SHARE),
+    Column("ratio", _D, "share among known units over reference_share; null without reference", "", True, 0),
+    Column(
+        "is_flagged", _B, "ratio outside audit.flag_below … audit.flag_above; null without reference", nullable=True
+    ),
+    Column("is_suppressed", _B, "0 < n < audit.min_cell, so the figures are withheld"),
+    Column("estimator", _S, "how the figure was made", values=("count",)),
+)
+BALANCE_SUMMARY = _table(
+    "balance_summary",
+    "unit × attribute set",
+    ("unit", "attributes"),
+    Column("unit", _S, "what is counted", values=_UNIT_VALUES),
+    Column("attributes", Type.LIST_STRING, "one attribute, or a pair"),
+    Column("n", _I, "units", minimum=0),
+    Column("n_missing", _I, "units without a value for an attribute of the set", minimum=0),
+    Column("categories", _I, "declared cells", minimum=0),
+    Column("categories_present", _I, "declared cells with n > 0", minimum=0),
+    Column("shannon_nats", _D, "Shannon entropy of the known shares", "nat", True, 0),
+    Column("evenness", _D, "shannon_nats over the logarithm of the number of declared cells", *_SHARE),
+    Column("effective_categories", _D, "1/Σp² of the known shares", "", True, 0),
+    Column(
+        "imbalance_ratio", _D, "largest over smallest declared cell; null when a declared cell is empty", "", True, 1
+    ),
+)
+LOSSES = _table(
+    "losses",
+    "stage × group",
+    ("stage", "attribute", "group"),
+    Column("stage", _S, "where images are lost", values=("decode", "detect", "quality", "cluster")),
+    Column("attribute", _S, "null for all images together", nullable=True),
+    Column("group", _S, "category; null is the missing cell, or all images when attribute is null", nullable=True),
+    Column("n_in", _I, "images that reached the stage", minimum=0),
+    Column("n_out", _I, "images that passed it", minimum=0),
+    Column("rate", _D, "(n_in − n_out) / n_in; null when n_in is 0", *_SHARE),
+    Column("ci_low", _D, "lower end of the Wilson 95 % interval of rate", *_SHARE),
+    Column("ci_high", _D, "upper end", *_SHARE),
+)
+CHECKS = _table(
+    "checks",
+    "expectation",
+    ("suite", "table_name", "column_name", "expectation"),
+    Column("suite", _S, "name of the Great Expectations suite"),
+    Column("table_name", _S, "table that was checked"),
+    Column("column_name", _S, "column or columns; null for the whole table", nullable=True),
+    Column("expectation", _S, "type of the expectation"),
+    Column("severity", _S, "critical failures stop publication", values=("critical", "warning")),
+    Column("success", _B, "whether it held"),
+    Column("observed", _S, "observed value, never a cell of the table; null when there is none", nullable=True),
+    Column("n_unexpected", _I, "rows that break it; null when it is not counted by row", nullable=True, minimum=0),
+    Column("unexpected_rate", _D, "n_unexpected over the rows it applies to", *_SHARE),
+)
+EXTRACTED = Table(
+    "extracted",
+    1,
+    "detected face, or image without one",
+    ("image_id", "face_index"),
+    (
+        IMAGE_ID,
+        *IMAGE_MEASURES,
+        *OUTCOME,
+        Column("face_index", _I, "0 = largest box; null for an image without a face", nullable=True, minimum=0),
+        *(
+            Column(f"face_{c.name}", c.type, c.meaning, c.unit, True, c.minimum, c.maximum, c.values)
+            for c in FACE_MEASURES
+            if c.name not in ("quality_score", "is_usable", "reason")
+        ),
+        Column("chip", Type.BINARY, "JPEG of the aligned face, 150 × 150 px; null without a face", nullable=True),
+    ),
+    is_store=True,
+)
+EMBEDDINGS = Table(
+    "embeddings",
+    1,
+    "detected face × model",
+    ("face_id", "model_id"),
+    (
+        FACE_ID,
+        Column("model_id", _S, "model and digest of its weights"),
+        Column("embedding", Type.LIST_FLOAT32, "the model's vector, as it came out (not normalised)"),
+        Column("norm", _F, "its Euclidean length", "", False, 0),
+    ),
+    is_store=True,
+)
+TABLES: dict[str, Table] = {
+    t.name: t
+    for t in (IMAGES, FACES, LABELS, CLUSTERS, EDGES, BALANCE, BALANCE_SUMMARY, LOSSES, CHECKS, EXTRACTED, EMBEDDINGS)
+}

@@ -1,0 +1,204 @@
+"""MTCNN against records of the original, and its parts against independent computations."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from facelib.errors import ConfigError
+from facelib.faces import mtcnn_weights
+from facelib.faces.detector import Detections, DetectSettings
+from facelib.faces.mtcnn import Mtcnn, cut, equalised
+from facelib.faces.mtcnn_boxes import keep_by_nms, to_square
+from facelib.faces.mtcnn_pyramid import normalised, pyramid, pyramid_scales
+
+pytestmark = pytest.mark.unit
+
+ORACLES = Path(__file__).parent.parent / "oracles"
+REFERENCE = json.loads((ORACLES / "mtcnn_reference.json").read_text())["records"]
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+DRAWN = _load(ORACLES / "mtcnn_pictures.py")
+PICTURES = DRAWN.pictures()
+
+
+def _label(record: dict[str, Any]) -> str:
+    third = record["thresholds"][2]
+    return f"{record['picture']}-{record['min_face_px']}-{record['scale_factor']}-{third}"
+
+
+@pytest.fixture(scope="module")
+def plain() -> Mtcnn:
+    return Mtcnn(DetectSettings(retry=False))
+
+
+@pytest.mark.parametrize("record", REFERENCE, ids=_label)
+def test_equals_the_original(record: dict[str, Any]) -> None:
+    picture = PICTURES[record["picture"]]
+    assert DRAWN.sha256(picture) == record["pixels_sha256"], (
+        "the reference picture came out different here (NumPy's generator or scikit-image's astronaut "
+        "changed): record again, see tests/oracles/README.md"
+    )
+    settings = DetectSettings(
+        record["min_face_px"], record["scale_factor"], tuple(record["thresholds"]), retry=False
+    )
+    found = Mtcnn(settings).detect(picture)
+    assert len(found) == len(record["scores"])
+    np.testing.assert_allclose(found.boxes, np.reshape(record["boxes"], (-1, 4)), rtol=0, atol=0.01)
+    np.testing.assert_allclose(found.scores, record["scores"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found.points, np.reshape(record["points"], (-1, 5, 2)), rtol=0, atol=0.01)
+
+
+def test_reference_covers_crowds_small_faces_and_faceless_pictures() -> None:
+    counts = [len(r["scores"]) for r in REFERENCE]
+    assert len({r["picture"] for r in REFERENCE}) >= 10
+    assert max(counts) >= 5
+    assert counts.count(0) >= 4
+    assert sum(r["levels_left_out"] == 0 and len(r["scores"]) > 0 for r in REFERENCE) >= 10
+    assert min(min(box[2]) for r in REFERENCE if (box := [[b[2] for b in r["boxes"]] or [999]] * 3)) < 24
+
+
+@pytest.mark.parametrize(("height", "width"), [(250, 250), (123, 311), (97, 64)])
+def test_pyramid_equals_area_resize(height: int, width: int) -> None:
+    image = np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    scales = pyramid_scales(height, width, 20, 0.709)
+    assert len(scales) >= 4
+    for scale, level in zip(scales, pyramid(image, scales), strict=True):
+        size = (int(width * scale), int(height * scale))
+        expected = (cv2.resize(image.astype(np.float32), size, interpolation=cv2.INTER_AREA) - 127.5) / 128
+        np.testing.assert_allclose(level, expected, rtol=0, atol=2e-6)
+
+
+def test_pyramid_of_a_picture_beyond_int32_sums() -> None:
+    image = np.full((2910, 2910, 3), 255, np.uint8)
+    (level,) = pyramid(image, [0.01])
+    np.testing.assert_allclose(level, 127.5 / 128, rtol=0, atol=1e-6)
+
+
+def test_scales_start_at_the_smallest_face_and_stop_above_ten_px() -> None:
+    scales = pyramid_scales(300, 400, 40, 0.709)
+    assert scales[0] == pytest.approx(0.3)
+    np.testing.assert_allclose(np.divide(scales[1:], scales[:-1]), 0.709)
+    assert int(300 * scales[-1]) >= 11 > int(300 * scales[-1] * 0.709)
+    assert pyramid_scales(10, 400, 12, 0.709) == []
+
+
+def test_nms_lets_suppressed_boxes_suppress() -> None:
+    """In a chain a–b–c only neighbours overlap by more than 0.5: greedy NMS would keep c."""
+    chain = np.array([[0, 0, 10, 10], [3, 0, 13, 10], [6, 0, 16, 10], [40, 0, 50, 10]], np.float64)
+    assert keep_by_nms(chain, 0.5).tolist() == [0, 3]
+
+
+def test_nms_over_the_smaller_box_drops_a_box_inside_another() -> None:
+    nested = np.array([[0, 0, 100, 100], [40, 40, 50, 50]], np.float64)
+    assert keep_by_nms(nested, 0.7).tolist() == [0, 1]
+    assert keep_by_nms(nested, 0.7, over="min").tolist() == [0]
+
+
+def test_squares_keep_centre_and_longer_side() -> None:
+    np.testing.assert_allclose(to_square(np.array([[10.0, 0, 20, 40]])), [[-5, 0, 35, 40]])
+
+
+def test_cut_is_bilinear_and_zero_outside() -> None:
+    height, width, side = 40, 60, 24
+    ramp = np.fromfunction(lambda y, x: 2 * x + 3 * y, (height, width))
+    planes = torch.from_numpy(np.stack([ramp] * 3).astype(np.float32))[None]
+    boxes = np.array([[5.0, 4, 29, 28], [-10, 10, 14, 34]])
+    crops = cut(planes, boxes, side).numpy()
+    for (left, top, right, bottom), crop in zip(boxes, crops, strict=True):
+        x = np.linspace(left, right, side) * (width - 1) / width
+        y = np.linspace(top, bottom, side) * (height - 1) / height
+        expected = np.where(x >= 0, 2 * x + 3 * y[:, None], 0)
+        np.testing.assert_allclose(crop, np.stack([expected] * 3), rtol=0, atol=1e-3)
+
+
+def test_normalised_range() -> None:
+    assert normalised(np.array([0, 255], np.uint8)).tolist() == [-127.5 / 128, 127.5 / 128]
+
+
+def test_boxes_lie_inside_a_picture_that_cuts_the_face(plain: Mtcnn) -> None:
+    picture = PICTURES["astronaut_cut"]
+    found = plain.detect(picture)
+    assert len(found) == 1
+    assert found.boxes[0, :2].min() == 0
+    assert (found.boxes[:, :2] + found.boxes[:, 2:] <= np.array(picture.shape[1::-1]) - 1).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (11, 400, 3), (40, 1, 3), (16, 16, 3)])
+def test_tiny_pictures_have_no_face(shape: tuple[int, int, int]) -> None:
+    found = Mtcnn(DetectSettings(min_face_px=12)).detect(np.zeros(shape, np.uint8))
+    assert found.boxes.shape == (0, 4)
+    assert found.scores.shape == (0,)
+    assert found.points.shape == (0, 5, 2)
+
+
+@pytest.mark.parametrize("image", [np.zeros((50, 50), np.uint8), np.zeros((50, 50, 3), np.float32)])
+def test_wrong_images_are_refused(plain: Mtcnn, image: Any) -> None:
+    with pytest.raises(ValueError, match="RGB uint8"):
+        plain.detect(image)
+
+
+def test_views_and_read_only_images_are_taken(plain: Mtcnn) -> None:
+    mirrored = PICTURES["astronaut_half"][:, ::-1]
+    frozen = mirrored.copy()
+    frozen.setflags(write=False)
+    _assert_equal(plain.detect(mirrored), plain.detect(frozen))
+
+
+def test_many_equals_one_by_one(plain: Mtcnn) -> None:
+    images = [PICTURES[name] for name in ("astronaut_third", "flat", "cartoon_one")]
+    for one, found in zip(images, plain.detect_many(images), strict=True):
+        _assert_equal(plain.detect(one), found)
+
+
+def test_retry_changes_nothing_where_a_face_was_found(plain: Mtcnn) -> None:
+    picture = PICTURES["astronaut_tight"]
+    _assert_equal(plain.detect(picture), Mtcnn(DetectSettings()).detect(picture))
+
+
+def test_equalised_spreads_brightness() -> None:
+    dull = np.random.default_rng(8).integers(100, 120, (60, 60, 3), dtype=np.uint8)
+    assert equalised(dull).mean(axis=2).std() > 4 * dull.mean(axis=2).std()
+
+
+def test_detector_id_names_package_version_and_weights(plain: Mtcnn) -> None:
+    assert plain.detector_id == f"mtcnn-1.0.0-{mtcnn_weights.weights_digest()}"
+
+
+def test_changed_weights_are_never_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACELIB_CACHE", str(tmp_path))
+    monkeypatch.setitem(mtcnn_weights.SHA256, "pnet", "0" * 64)
+    monkeypatch.setattr(mtcnn_weights.joblib, "load", lambda path: pytest.fail("unpickled"))
+    with pytest.raises(ConfigError, match="reinstall"):
+        mtcnn_weights.load_weights("pnet")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("min_face_px", 11), ("scale_factor", 1.0), ("scale_factor", 0.0), ("thresholds", (0.6, 0.7, 1.0))],
+)
+def test_settings_out_of_range_are_refused(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=field):
+        DetectSettings(**{field: value})
+
+
+def _assert_equal(one: Detections, other: Detections) -> None:
+    np.testing.assert_array_equal(one.boxes, other.boxes)
+    np.testing.assert_array_equal(one.scores, other.scores)
+    np.testing.assert_array_equal(one.points, other.points)

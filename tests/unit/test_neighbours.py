@@ -1,0 +1,116 @@
+"""Exact neighbours and the similarity histogram, against brute force in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from facelib.clusters.neighbours import (
+    BINS,
+    empty_histogram,
+    knn_block,
+    normalise,
+    symmetric_union,
+    unique_edges,
+)
+from facelib.errors import DegenerateResultError
+
+pytestmark = pytest.mark.unit
+
+
+def _unit(seed: int, n: int, d: int = 16) -> np.ndarray:
+    return normalise(np.random.default_rng(seed).normal(size=(n, d)))
+
+
+def _brute(unit: np.ndarray) -> np.ndarray:
+    similarity = unit.astype(np.float64) @ unit.T.astype(np.float64)
+    np.fill_diagonal(similarity, -9)
+    return similarity
+
+
+def test_normalise_gives_unit_rows_and_leaves_zero_rows() -> None:
+    unit = normalise(np.array([[3.0, 4.0], [0.0, 0.0], [1e-30, 0.0], [1e30, 1e30]]))
+    assert unit.dtype == np.float32
+    np.testing.assert_allclose(unit, [[0.6, 0.8], [0, 0], [1, 0], [0.5**0.5, 0.5**0.5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_normalise_refuses_values_that_are_not_finite(bad: float) -> None:
+    values = np.ones((5, 3))
+    values[2, 1] = bad
+    with pytest.raises(DegenerateResultError, match="1 of 5 faces"):
+        normalise(values)
+
+
+def test_normalise_refuses_a_flat_array() -> None:
+    with pytest.raises(DegenerateResultError, match="1 dimensions"):
+        normalise(np.ones(4))
+
+
+@pytest.mark.parametrize(("n", "k", "tile"), [(300, 10, 7), (300, 10, 1024), (50, 80, 16), (2, 5, 1)])
+def test_neighbours_equal_brute_force(n: int, k: int, tile: int) -> None:
+    unit = _unit(seed=3, n=n)
+    indices, cosine = knn_block(unit, unit, k, 0, tile=tile)
+    expected = np.argsort(-_brute(unit), axis=1, kind="stable")[:, : min(k, n - 1)]
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_allclose(cosine, np.take_along_axis(_brute(unit), expected, 1), atol=1e-6)
+
+
+def test_blocks_and_tiles_give_the_same_bits() -> None:
+    unit = _unit(seed=4, n=257, d=128)
+    whole = knn_block(unit, unit, 20, 0)
+    blocks = [knn_block(unit[i : i + 100], unit, 20, i, tile=13) for i in (0, 100, 200)]
+    np.testing.assert_array_equal(np.concatenate([b[0] for b in blocks]), whole[0])
+    np.testing.assert_array_equal(np.concatenate([b[1] for b in blocks]), whole[1])
+
+
+def test_copies_of_a_face_are_neighbours_and_the_face_itself_is_not() -> None:
+    unit = _unit(seed=5, n=40)
+    unit[10:25] = unit[10]
+    indices, cosine = knn_block(unit, unit, 14, 0, tile=8)
+    assert not (indices == np.arange(40)[:, None]).any()
+    assert set(indices[10]) == set(range(11, 25))
+    np.testing.assert_allclose(cosine[10:25], 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_nothing_to_be_near(n: int) -> None:
+    indices, cosine = knn_block(_unit(1, n), _unit(1, n), 5, 0)
+    assert indices.shape == cosine.shape == (n, 0)
+
+
+def test_histogram_counts_every_ordered_pair_and_adds_over_blocks() -> None:
+    unit = _unit(seed=6, n=211)
+    histogram = empty_histogram()
+    for start in range(0, 211, 50):
+        knn_block(unit[start : start + 50], unit, 3, start, tile=32, histogram=histogram)
+    pairs = _brute(unit)[~np.eye(211, dtype=bool)]
+    expected, _ = np.histogram(pairs, bins=BINS, range=(-1, 1))
+    assert histogram.sum() == 211 * 210
+    assert np.abs(np.cumsum(histogram) - np.cumsum(expected)).max() <= 4  # float32 products at bin edges
+
+
+def test_histogram_keeps_similarities_of_plus_and_minus_one() -> None:
+    unit = np.array([[1, 0], [1, 0], [-1, 0]], np.float32)
+    histogram = empty_histogram()
+    knn_block(unit, unit, 2, 0, histogram=histogram)
+    assert histogram[-1] == 2
+    assert histogram[0] == 4
+
+
+def test_symmetric_union_holds_each_pair_once() -> None:
+    unit = _unit(seed=7, n=120)
+    indices, cosine = knn_block(unit, unit, 5, 0)
+    edges = symmetric_union(indices, cosine)
+    expected = sorted({(min(i, j), max(i, j)) for i, row in enumerate(indices.tolist()) for j in row})
+    assert list(zip(edges.u.tolist(), edges.v.tolist(), strict=True)) == expected
+    np.testing.assert_allclose(edges.cosine, _brute(unit)[edges.u, edges.v], atol=1e-6)
+
+
+def test_edges_of_blocks_merge_to_the_edges_of_the_whole() -> None:
+    unit = _unit(seed=8, n=90)
+    whole = symmetric_union(*knn_block(unit, unit, 6, 0))
+    parts = [symmetric_union(*knn_block(unit[i : i + 30], unit, 6, i), row_offset=i) for i in (60, 0, 30)]
+    merged = unique_edges(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    for column, expected in zip(merged, whole, strict=True):
+        np.testing.assert_array_equal(column, expected)
