@@ -440,7 +440,8 @@ def _skin_albedo(p: Identity, rng: np.random.Generator) -> Map:
     spots = np.zeros_like(red)
     for _ in range(int(110 * p.freckles)):
         x0, y0 = rng.normal(0, 3.2), rng.normal(2.6, 1.6)
-        add_bump(spots, x0, y0, *([rng.uniform(0.07, 0.13)] * 2), rng.uniform(0.3, 0.7))
+        radius = rng.uniform(0.07, 0.13)
+        add_bump(spots, x0, y0, radius, radius, rng.uniform(0.3, 0.7))
     for x0, y0, radius in p.moles:
         add_bump(spots, x0, y0, radius * 0.7, radius * 0.7, 1.5)
     for side in (-1, 1):

@@ -156,7 +156,8 @@ def _paint_eye(surface: Surface, p: Identity, e: Expression, side: float) -> Non
 def _paint_brow(surface: Surface, p: Identity, e: Expression, side: float) -> None:
     start = p.eye_distance / 2 - 0.55 * p.brow_length + 0.1
     middle = -p.brow_height - e.brows
-    at, x, y = window(*sorted((side * (start - 0.5), side * (start + p.brow_length + 0.6))), middle - 2, middle + 1.6)
+    left, right = sorted((side * (start - 0.5), side * (start + p.brow_length + 0.6)))
+    at, x, y = window(left, right, middle - 2, middle + 1.6)
     t = (side * x - start) / p.brow_length
     bend = p.brow_arch * np.where(t < 0.65, 1 - ((t - 0.65) / 0.65) ** 2, 1 - ((t - 0.65) / 0.4) ** 2)
     level = middle + 0.25 - bend - p.brow_slope * 2 * (t - 0.5) + 0.35 * max(-e.smile, 0) * (0.5 - t)
@@ -206,38 +207,47 @@ def _paint_mouth(surface: Surface, p: Identity, e: Expression) -> None:
 # ---------------------------------------------------------------- glasses
 
 
-def _wear_glasses(picture: Map, p: Identity, surface: Surface, camera: Camera, light: Light) -> Map:
-    size = picture.shape[0]
+def _glasses_curves(p: Identity, surface: Surface) -> list[npt.NDArray[np.float64]]:
+    """Points (n, 3) in cm: left rim, right rim, then the temples and the bridge."""
     rx, ry, power = {"round": (2.35, 2.2, 2.0), "oval": (2.7, 1.8, 2.4), "square": (2.7, 1.95, 5.0)}[p.glasses]
     rx, ry = rx * p.glasses_size, ry * p.glasses_size
     cx = max(p.eye_distance / 2 + 0.1, rx + 0.55)
     front = float(surface.height[window(-0.2, 0.2, -0.2, 0.2)[0]].mean()) + 0.9
     angle = np.linspace(0, 2 * np.pi, 49)
     c, s = np.cos(angle), np.sin(angle)
-    ring = np.stack([rx * np.sign(c) * np.abs(c) ** (2 / power), ry * np.sign(s) * np.abs(s) ** (2 / power)], 1)
-    curves = []
-    for side in (-1, 1):
-        xy = ring * (side, 1) + (side * cx, 0.35)
-        curves.append(np.column_stack([xy, front - 0.045 * xy[:, 0] ** 2]))
-        hinge = side * (cx + rx)
-        z = front - 0.045 * hinge**2
-        curves.append(np.array([[hinge, -0.2, z], [side * 7.0 * p.face_width, -0.1, z - 1.8], [side * 7.2 * p.face_width, 0, BACK + 2]]))
-    bridge = np.linspace(-1, 1, 9) * (cx - rx)
-    curves.append(np.column_stack([bridge, -0.35 + 0.25 * (bridge / (cx - rx)) ** 2, np.full(9, front)]))
+    ring_x = cx + rx * np.sign(c) * np.abs(c) ** (2 / power)
+    ring_y = 0.35 + ry * np.sign(s) * np.abs(s) ** (2 / power)
+    rims = [np.column_stack([side * ring_x, ring_y, front - 0.045 * ring_x**2]) for side in (-1, 1)]
+    hinge, ear = cx + rx, 7.2 * p.face_width
+    z = front - 0.045 * hinge**2
+    temples = [
+        np.array([[side * hinge, -0.2, z], [side * (ear - 0.2), -0.1, z - 1.8], [side * ear, 0.0, BACK + 2]])
+        for side in (-1, 1)
+    ]
+    across = np.linspace(-1, 1, 9)
+    bridge = np.column_stack([across * (cx - rx), -0.35 + 0.25 * across**2, np.full(9, front)])
+    return [*rims, *temples, bridge]
+
+
+def _wear_glasses(picture: Map, p: Identity, surface: Surface, camera: Camera, light: Light) -> Map:
+    size = picture.shape[0]
+    px_per_cm = size / camera.span
+    curves = _glasses_curves(p, surface)
     pixels = [np.round(camera.project(curve, size) * 16).astype(np.int32) for curve in curves]
-    lit = 0.55 * np.asarray(light.key, np.float32) + 0.4
     frame, lens = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
-    for k in (0, 2):
-        cv2.fillPoly(lens, [pixels[k]], 255, cv2.LINE_AA, 4)
-    cv2.polylines(frame, pixels, False, 255, max(1, round(0.30 * size / camera.span)), cv2.LINE_AA, 4)
-    shadow = cv2.GaussianBlur(frame, (0, 0), 0.35 * size / camera.span).astype(np.float32) / 255
-    drop = np.array([[1, 0, -light.direction[0] * 8], [0, 1, -light.direction[1] * 10]], np.float32)
-    drop[:, 2] *= 0.09 * size / camera.span
-    shadow = cv2.warpAffine(shadow, drop, (size, size))
+    for rim in pixels[:2]:
+        cv2.fillPoly(lens, [rim], 255, cv2.LINE_AA, 4)
+    cv2.polylines(frame, pixels, False, 255, max(1, round(0.28 * px_per_cm)), cv2.LINE_AA, 4)
+    shadow = cv2.GaussianBlur(frame, (0, 0), 0.35 * px_per_cm).astype(np.float32) / 255
+    fall = np.array(light.direction[:2]) * px_per_cm
+    moved = np.array([[1, 0, -0.7 * fall[0]], [0, 1, -0.9 * fall[1]]])
+    shadow = cv2.warpAffine(shadow, moved, (size, size))
     picture = picture * (1 - 0.35 * shadow[..., None])
-    picture = picture + (0.06 * lens.astype(np.float32) / 255)[..., None] * (1 - picture)
+    picture += (0.06 / 255 * lens.astype(np.float32))[..., None] * (1 - picture)
     cover = (frame.astype(np.float32) / 255)[..., None]
-    return picture * (1 - cover) + encode(np.asarray(p.glasses_colour, np.float32) * lit) * cover
+    lit = 0.55 * np.asarray(light.key, np.float32) + 0.4
+    tint = encode(np.asarray(p.glasses_colour, np.float32) * lit)
+    return np.asarray(picture + cover * (tint - picture), np.float32)
 
 
 # ---------------------------------------------------------------- background and camera

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facelib.assets import Arrays, cached_arrays, package_file
+from facelib.embeddings.model import DLIB_RESNET_SHA256, model_id
 from facelib.errors import ConfigError
 from facelib.faces.chip import CHIP_PX
 from facelib.faces.dlib_format import read_face_resnet
 
 _PACKAGE = "face_recognition_models"
 _FILE = "models/dlib_face_recognition_resnet_model_v1.dat"
-_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
 _BATCH = 32
 _INPUT_SCALE = 256
 
@@ -39,8 +39,8 @@ class DlibResnet:
     def load(cls) -> DlibResnet:
         """The network of the package face_recognition_models; ConfigError when it is missing."""
         source = package_file(_PACKAGE, _FILE)
-        arrays = cached_arrays("dlib-resnet-v1", source, _SHA256, read_face_resnet)
-        return cls(arrays, f"dlib_resnet_v1-{_SHA256[:8]}")
+        arrays = cached_arrays("dlib-resnet-v1", source, DLIB_RESNET_SHA256, read_face_resnet)
+        return cls(arrays, model_id("dlib_resnet_v1"))
 
     def embed(self, chips: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Embeddings float32 (n, 128), of length about 1.3 to 1.5, of uint8 (n, 150, 150, 3) RGB chips.

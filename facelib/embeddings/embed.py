@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,13 +16,17 @@ from schemas.tables import EMBEDDINGS
 CHIP_COLUMNS = ["image_id", "face_index", "chip"]
 
 
-def embed(rows: pa.Table, model: EmbeddingModel, batch: int = 32) -> pa.Table:
+_CHIPS_AT_ONCE = 256
+
+
+def embed(rows: pa.Table, model: EmbeddingModel) -> pa.Table:
     """Embedding rows (contract `embeddings`) of all faces in `rows` (CHIP_COLUMNS), in their order."""
     rows = rows.filter(pc.is_valid(rows.column("face_index")))
     pairs = zip(rows.column("image_id").to_pylist(), rows.column("face_index").to_pylist(), strict=True)
     chips = rows.column("chip").to_pylist()
     parts = [
-        model.embed(np.stack([decode_chip(c) for c in chips[i : i + batch]])) for i in range(0, len(chips), batch)
+        model.embed(np.stack([decode_chip(c) for c in chips[i : i + _CHIPS_AT_ONCE]]))
+        for i in range(0, len(chips), _CHIPS_AT_ONCE)
     ]
     vectors = np.concatenate(parts) if parts else np.empty((0, model.dim), np.float32)
     offsets = np.arange(0, vectors.size + 1, model.dim, dtype=np.int32)
@@ -38,10 +43,11 @@ def embed(rows: pa.Table, model: EmbeddingModel, batch: int = 32) -> pa.Table:
     )
 
 
-def vectors_of(column: pa.ChunkedArray, dim: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """float32 (n, dim) of a list<float32> column of constant length; ValueError when a length differs."""
+def vectors_of(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+    """float32 (n, dim) of a list<float32> column; ValueError when the lists differ in length."""
     flat = column.combine_chunks()
-    values = np.asarray(flat.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
-    if values.size != len(flat) * dim:
-        raise ValueError(f"embeddings do not all have {dim} values")
-    return values.reshape(len(flat), dim)
+    lengths = np.diff(flat.offsets.to_numpy())
+    if len(lengths) and (lengths != lengths[0]).any():
+        raise ValueError("embeddings differ in length")
+    values: npt.NDArray[np.float32] = flat.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    return values.reshape(len(flat), int(lengths[0]) if len(lengths) else 0)

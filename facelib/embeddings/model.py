@@ -30,7 +30,13 @@ class EmbeddingModel(Protocol):
         """Embeddings float32 (n, dim), not scaled to unit length, of uint8 (n, 150, 150, 3) RGB chips."""
 
 
-_BACKENDS = {"dlib_resnet_v1": ("facelib.embeddings.dlib_resnet", "DlibResnet")}
+DLIB_RESNET_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
+_BACKENDS = {"dlib_resnet_v1": ("facelib.embeddings.dlib_resnet", "DlibResnet", DLIB_RESNET_SHA256)}
+
+
+def model_id(name: str) -> str:
+    """The id that the model of that name will have, without loading it; ConfigError for an unknown name."""
+    return f"{name}-{_known(name)[2][:8]}"
 
 
 def load_model(name: str = "dlib_resnet_v1") -> EmbeddingModel:
@@ -38,8 +44,12 @@ def load_model(name: str = "dlib_resnet_v1") -> EmbeddingModel:
 
     Raises ConfigError for an unknown name, and when the model's package is missing.
     """
+    module, backend, _ = _known(name)
+    return cast(EmbeddingModel, getattr(importlib.import_module(module), backend).load())
+
+
+def _known(name: str) -> tuple[str, str, str]:
     if name not in _BACKENDS:
         known = ", ".join(sorted(_BACKENDS))
         raise ConfigError(f"embedding model {name!r} is not known: choose one of {known}")
-    module, backend = _BACKENDS[name]
-    return cast(EmbeddingModel, getattr(importlib.import_module(module), backend).load())
+    return _BACKENDS[name]

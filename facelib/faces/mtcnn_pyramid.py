@@ -20,6 +20,8 @@ MIN_LEVEL_PX = 11
 """The least side from which the first network makes an output."""
 
 _INT32_PX = (2**31 - 1) // 255
+_BAND_POINTS = 5000
+"""Temporary arrays of 120 kB: larger ones come from the system anew each time, which costs more than the sums."""
 
 
 def pyramid_scales(height: int, width: int, min_face_px: int, scale_factor: float) -> list[float]:
@@ -44,18 +46,32 @@ def pyramid(image: npt.NDArray[np.uint8], scales: list[float]) -> Iterator[npt.N
     height, width = image.shape[:2]
     depth = cv2.CV_32S if height * width <= _INT32_PX else cv2.CV_64F
     table = cv2.integral(image, sdepth=depth)
-    flat = table.reshape(-1, 3)
     for scale in scales:
-        rows, columns = int(height * scale), int(width * scale)
-        y, fy = _edges(height, rows)
-        x, fx = _edges(width, columns)
-        upper = (y * (width + 1))[:, None] + x
-        above = _between(flat, upper, fx)
+        yield _level(table, int(height * scale), int(width * scale))
+
+
+def _level(table: npt.NDArray[np.generic], rows: int, columns: int) -> npt.NDArray[np.float32]:
+    """The level of `rows` × `columns` px, in bands of rows, from the summed-area table (h + 1, w + 1, 3)."""
+    height, width = table.shape[0] - 1, table.shape[1] - 1
+    flat = table.reshape(-1, 3)
+    y, fy = _edges(height, rows)
+    x, fx = _edges(width, columns)
+    per_px = rows * columns / (height * width)
+    level = np.empty((rows, columns, 3), np.float32)
+    band = max(_BAND_POINTS // (columns + 1), 1)
+    for start in range(0, rows, band):
+        edges = slice(start, start + band + 1)
+        upper = (y[edges] * (width + 1))[:, None] + x
+        corners = _between(flat, upper, fx)
         below = _between(flat, upper + (width + 1), fx)
-        corners = above + (below - above) * fy[:, None, None]
-        sums = np.diff(np.diff(corners, axis=0), axis=1)
-        per_px = rows * columns / (height * width)
-        yield (sums * (per_px / 128) - 127.5 / 128).astype(np.float32)
+        below -= corners
+        below *= fy[edges, None, None]
+        corners += below
+        strips = corners[1:] - corners[:-1]
+        sums = strips[:, 1:] - strips[:, :-1]
+        sums *= per_px / 128
+        np.subtract(sums, 127.5 / 128, out=level[start : start + band], casting="same_kind")
+    return level
 
 
 def normalised(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -75,5 +91,8 @@ def _between(
 ) -> npt.NDArray[np.float64]:
     """Table entries `fraction` of the way from `left` to their right neighbours, (rows, columns, 3)."""
     start = flat.take(left, axis=0)
-    step: npt.NDArray[np.float64] = flat.take(left + 1, axis=0) - start
-    return start + step * fraction[:, None]
+    step = flat.take(left + 1, axis=0)
+    step -= start
+    between: npt.NDArray[np.float64] = step * fraction[:, None]
+    between += start
+    return between

@@ -66,7 +66,7 @@ def _embed_task(settings: EmbedSettings, place: Place) -> Any:
             for source, target in zip(*(batch.column(i).to_pylist() for i in (0, 1)), strict=True):
                 begun = time.process_time()
                 rows = pq.read_table(io.BytesIO(store.get(source)), columns=CHIP_COLUMNS)
-                table = embed(rows, embedding_model(settings.model), settings.batch)
+                table = embed(rows, embedding_model(settings.model))
                 store.put(target, to_parquet(table, EMBEDDINGS))
                 yield pa.RecordBatch.from_pydict(
                     {"key": [target], "faces": [len(table)], "cpu_seconds": [time.process_time() - begun]}

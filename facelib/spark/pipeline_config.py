@@ -16,10 +16,9 @@ from facelib.storage.base import StorageSettings
 
 @dataclass(frozen=True)
 class EmbedSettings:
-    """`model` is a name of the model registry; `batch` is chips per forward pass (16–64 is fastest)."""
+    """`model` is a name of the model registry (`facelib.embeddings.model`)."""
 
     model: str = "dlib_resnet_v1"
-    batch: int = 32
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 
@@ -27,9 +28,13 @@ def build_session(settings: SparkSettings, app_name: str = "facelib") -> SparkSe
     ensure_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app_name)
-    submitted = os.environ.get("PYSPARK_GATEWAY_PORT")
-    if not submitted:
-        builder = builder.master(settings.master).config("spark.ui.enabled", str(settings.ui).lower())
+    if not os.environ.get("PYSPARK_GATEWAY_PORT"):  # which spark-submit sets
+        log_file = (Path(__file__).parent / "log4j2.properties").as_uri()
+        builder = (
+            builder.master(settings.master)
+            .config("spark.ui.enabled", str(settings.ui).lower())
+            .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={log_file}")
+        )
     for name in _ONE_THREAD:
         os.environ.setdefault(name, "1")
         builder = builder.config(f"spark.executorEnv.{name}", "1")
@@ -38,7 +43,6 @@ def build_session(settings: SparkSettings, app_name: str = "facelib") -> SparkSe
         .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.sql.execution.arrow.maxRecordsPerBatch", "4096")
-        .config("spark.log.level", "ERROR")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.python.worker.reuse", "true")
         .config("spark.sql.adaptive.enabled", "true")

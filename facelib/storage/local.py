@@ -191,7 +191,7 @@ def _walk(
             return
         with os.scandir(folder) as entries:
             # With its slash, a folder sorts where the keys below it do.
-            children = sorted((key + uris.text_of(e.name) + "/" * e.is_dir(), e.path) for e in entries)
+            children = sorted((key + uris.text_of(e.name) + "/" * _is_folder(e), e.path) for e in entries)
     except _MISSING:
         return
     for child, path in children:
@@ -202,6 +202,13 @@ def _walk(
             found = _stat_or_none(path)
             if found is not None and stat.S_ISREG(found.st_mode):
                 yield child, found
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _stat_or_none(path: bytes) -> os.stat_result | None:

@@ -257,7 +257,7 @@ class S3Store:
 
     def _range(self, prefix: str, after: str, last: str) -> tuple[dict[str, Any], ...]:
         """Entries with after < key <= last."""
-        found: Any = []
+        found: list[dict[str, Any]] = []
         while True:
             page = self._page(prefix, after)
             found += [item for item in page.get("Contents", ()) if item["Key"] <= last]

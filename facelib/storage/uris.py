@@ -65,9 +65,9 @@ def canonical_root(uri: str) -> str:
         return f"s3://{bucket}/{key}".rstrip("/")
     if scheme == "file":
         path = uri[len("file://") :]
-        if not path.startswith("/"):
+        if path and not path.startswith("/"):
             raise ConfigError(f"{uri!r} names no absolute path: write file:///folder")
-        return "file://" + _normal_path(bytes_of(path)).rstrip("/")
+        return "file://" + _normal_path(bytes_of(path or "/")).rstrip("/")
     if scheme is not None:
         raise ConfigError(f"{uri!r} has the unknown scheme {scheme!r}: use a folder path, file:// or s3://")
     if not uri:
@@ -109,6 +109,8 @@ def resolve(folder: str, reference: str) -> str:
     count in paths and relative references, not in S3 keys. ConfigError when it leaves the bucket, has
     an unknown scheme, or names no object.
     """
+    if not reference:
+        raise ConfigError("the URI is empty: fill it in or leave the row out")
     scheme = scheme_of(reference)
     if scheme == "s3":
         bucket, key = split_s3(reference)

@@ -109,10 +109,10 @@ def test_times_are_utc_and_recent(store: ObjectStore) -> None:
 
 
 def test_order_is_that_of_keys(store: ObjectStore) -> None:
-    keys = ["a.jpg", "a/b", "a-b", "ab", "a/b/c" + "x", "a/b.c", "A", "a0", "é", "z/"[:1]]
-    for key in set(keys) - {"a/b"}:
+    keys = ["a.jpg", "a-b", "ab", "a/b/c", "a/b.c", "a/b-c/d", "A", "a0", "é", "z"]
+    for key in keys:
         store.put(key, b"x")
-    assert [o.key for o in store.list()] == sorted(set(keys) - {"a/b"})
+    assert [o.key for o in store.list()] == sorted(keys)
 
 
 def test_prefix_is_a_string_prefix(store: ObjectStore) -> None:
