@@ -29,40 +29,40 @@ CENTRE_Y = 0.5  # y of the centre of the polar outline
 
 _OUTLINE_DEGREES = (0, 20, 40, 65, 90, 115, 140, 160, 180)
 
-# Uniform ranges of the geometry; cm unless the name says otherwise, `*_width` of the outline relative.
+# Ranges of the geometry; cm unless the name says otherwise, `*_width` of the outline relative.
 GEOMETRY: dict[str, tuple[float, float]] = {
-    "face_width": (0.88, 1.12),
-    "lower_length": (0.90, 1.10),
+    "face_width": (0.86, 1.15),
+    "lower_length": (0.87, 1.12),
     "upper_length": (0.94, 1.06),
-    "chin_width": (0.92, 1.03),
-    "jaw_width": (0.88, 1.12),
-    "cheek_width": (0.95, 1.06),
+    "chin_width": (0.9, 1.05),
+    "jaw_width": (0.86, 1.15),
+    "cheek_width": (0.93, 1.08),
     "temple_width": (0.95, 1.05),
-    "eye_distance": (5.5, 7.2),
-    "eye_width": (2.5, 3.5),
-    "eye_height": (0.95, 1.6),
-    "eye_tilt": (-0.14, 0.20),
-    "eye_depth": (0.45, 1.2),
+    "eye_distance": (5.3, 7.3),
+    "eye_width": (2.3, 3.7),
+    "eye_height": (0.85, 1.75),
+    "eye_tilt": (-0.18, 0.26),
+    "eye_depth": (0.4, 1.2),
     "lid_crease": (0.15, 0.6),
-    "brow_height": (1.6, 2.7),
-    "brow_arch": (0.0, 0.7),
-    "brow_thickness": (0.28, 0.95),
-    "brow_length": (3.2, 4.8),
-    "brow_slope": (-0.15, 0.25),
-    "brow_density": (0.45, 1.0),
+    "brow_height": (1.5, 2.9),
+    "brow_arch": (0.0, 0.9),
+    "brow_thickness": (0.2, 1.1),
+    "brow_length": (3.0, 4.9),
+    "brow_slope": (-0.2, 0.3),
+    "brow_density": (0.35, 1.0),
     "brow_ridge": (0.0, 0.6),
-    "nose_length": (3.7, 5.5),
-    "nose_width": (2.8, 4.6),
-    "nose_bridge": (0.5, 1.0),
-    "nose_protrusion": (1.3, 2.6),
+    "nose_length": (2.9, 4.9),
+    "nose_width": (2.5, 5.0),
+    "nose_bridge": (0.45, 1.1),
+    "nose_protrusion": (1.2, 2.5),
     "nose_hump": (-0.3, 0.5),
-    "nose_tip": (0.5, 0.95),
-    "philtrum": (1.2, 2.2),
-    "mouth_width": (4.1, 6.5),
-    "upper_lip": (0.28, 1.0),
-    "lower_lip": (0.5, 1.3),
-    "cupid_bow": (0.0, 0.5),
-    "mouth_curve": (-0.25, 0.25),
+    "nose_tip": (0.45, 1.0),
+    "philtrum": (0.9, 2.2),
+    "mouth_width": (3.8, 6.8),
+    "upper_lip": (0.2, 1.2),
+    "lower_lip": (0.4, 1.5),
+    "cupid_bow": (0.0, 0.55),
+    "mouth_curve": (-0.3, 0.3),
     "cheekbone": (0.0, 1.0),
     "cheek_hollow": (-0.4, 0.8),
     "chin_protrusion": (0.3, 1.5),
@@ -192,12 +192,12 @@ _FRAMES: tuple[Colour, ...] = (
 
 
 def sample_identity(rng: np.random.Generator, group: GroupTraits) -> Identity:
-    """Draw a person of the group: geometry uniform in `GEOMETRY`, the rest by frequency tables."""
-    geometry = {name: float(rng.uniform(low, high)) for name, (low, high) in GEOMETRY.items()}
+    """Draw a person of the group: geometry Beta(¾, ¾) over `GEOMETRY`, the rest by frequency tables."""
+    geometry = {k: float(low + (high - low) * rng.beta(0.75, 0.75)) for k, (low, high) in GEOMETRY.items()}
     bearded = bool(rng.random() < 0.5)
     senior, young = group.age_band == "55+", group.age_band == "18-34"
     light, deep = (np.array(c) for c in _SKIN[group.skin_tone])
-    skin = light + (deep - light) * rng.random() * rng.uniform(0.95, 1.05, 3)
+    skin = light + (deep - light) * rng.random() * rng.uniform(0.9, 1.1, 3)
     lips = skin * np.array([1.0, 0.62, 0.66]) * rng.uniform(0.55, 1.05)
     if not bearded and rng.random() < 0.45:
         lips = skin * 0.4 + np.array([0.45, 0.06, 0.08]) * rng.uniform(0.4, 1.0)
@@ -349,7 +349,7 @@ def _add_nose(height: Map, p: Identity) -> None:
     at, x, y = window(-4, 4, -2.5, p.nose_length + 2.5)
     t = np.clip((y + 0.6) / (p.nose_length + 0.6), 0, 1)
     ridge = 0.45 + (p.nose_protrusion - 0.45) * t**1.25 + p.nose_hump * np.sin(np.pi * t) ** 2
-    ridge = ridge * smoothstep(-2.6, 0.2, y) * (1 - smoothstep(p.nose_length - 0.25, p.nose_length + 1.25, y))
+    ridge = ridge * smoothstep(-2.6, 0.2, y) * (1 - smoothstep(p.nose_length - 0.4, p.nose_length + 1.4, y))
     width = p.nose_bridge * (1 + 0.35 * t) + 0.12 * p.nose_width * t**3
     height[at] += ridge * np.exp(-((np.abs(x) / width) ** 2))
     add_bump(height, 0, p.nose_length - 0.15, p.nose_tip * 0.8, 0.5, 0.45)
@@ -377,9 +377,9 @@ def wrinkle_relief(identity: Identity) -> Map:
             crow = [(side * (end + 0.3), 0.1 + 0.3 * (k - 1)), (side * (end + 1.5), 0.2 + 0.75 * (k - 1))]
             add_stroke(relief, crow, 0.06, -0.09 * age)
     for k in range(4):
-        level = -p.brow_height - 1.2 - 0.75 * k
+        middle = -p.brow_height - 1.2 - 0.75 * k
         xs = np.linspace(-3.6, 3.6, 15) * rng.uniform(0.75, 1.1)
-        line = np.stack([xs, level + 0.15 * np.cos(xs * 0.8) + 0.08 * rng.standard_normal(15)], 1)
+        line = np.stack([xs, middle + 0.15 * np.cos(xs * 0.8) + 0.08 * rng.standard_normal(15)], 1)
         add_stroke(relief, line, 0.1, -0.14 * age * rng.uniform(0.4, 1.0))
     for side in (-0.3, 0.3):
         add_stroke(relief, [(side, -p.brow_height - 0.5), (side * 1.1, -p.brow_height + 0.9)], 0.09, -0.12 * age)
@@ -440,8 +440,8 @@ def _skin_albedo(p: Identity, rng: np.random.Generator) -> Map:
     spots = np.zeros_like(red)
     for _ in range(int(110 * p.freckles)):
         x0, y0 = rng.normal(0, 3.2), rng.normal(2.6, 1.6)
-        radius = rng.uniform(0.07, 0.13)
-        add_bump(spots, x0, y0, radius, radius, rng.uniform(0.3, 0.7))
+        size = rng.uniform(0.07, 0.13)
+        add_bump(spots, x0, y0, size, size, rng.uniform(0.3, 0.7))
     for x0, y0, radius in p.moles:
         add_bump(spots, x0, y0, radius * 0.7, radius * 0.7, 1.5)
     for side in (-1, 1):

@@ -80,13 +80,13 @@ def _camera(rng: np.random.Generator) -> Camera:
 
 
 def _light(rng: np.random.Generator) -> Light:
-    azimuth, elevation = rng.uniform(-0.9, 0.9), rng.uniform(0.15, 0.85)
+    azimuth, elevation = rng.uniform(-0.8, 0.8), rng.uniform(0.1, 0.65)
     lamp = (np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation))
     warmth = rng.normal(0, 0.06)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
     power = rng.uniform(0.65, 1.05)
     room = np.array([1 - 0.5 * warmth, 1.0, 1 + 0.5 * warmth])
-    key, ambient, fill = tint * power, room * rng.uniform(0.25, 0.5), room * rng.uniform(0.02, 0.25)
+    key, ambient, fill = tint * power, room * rng.uniform(0.3, 0.55), room * rng.uniform(0.02, 0.25)
     return Light(*(tuple(float(c) for c in v) for v in (lamp, key, ambient, fill)))  # type: ignore[arg-type]
 
 

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from facelib.demo.head import BACK, PX_PER_CM, X_LEFT, Y_TOP, Colour, Map, Surface, smoothstep
 
 PIVOT = (0.0, 5.0, BACK)  # cm; the head turns about this point
-_MARCH_TOP, _MARCH_BOTTOM, _MARCH_STEPS = 4.5, BACK - 5.0, 32
-_MARCH_SIZE = 176
+_MARCH_TOP, _MARCH_BOTTOM, _MARCH_STEPS = 4.5, BACK - 3.5, 32
+_DEEPEST = BACK - 3.0  # cm; what lies behind is background
+_MARCH_SIZE = 192
 _SHADOW_STEPS = 12
 _WRAP = np.array([0.30, 0.16, 0.12], np.float32)  # light that bleeds past the terminator: red most
 
@@ -112,10 +113,10 @@ def view(surface: Surface, colour: Map, camera: Camera, size: int) -> Map:
         near = np.abs(found - depth) < 0.6
         depth = np.where(near, 0.5 * (depth + found), depth)
         x, y = full[0] + depth * full[2], full[1] + depth * full[3]
-    solid = (surface.height > BACK - 4.5).astype(np.float32)
+    solid = (surface.height > _DEEPEST).astype(np.float32)
     packed = np.dstack([colour, cv2.GaussianBlur(solid, (0, 0), 0.7)])
     rgba = cv2.remap(packed, _column(x), _row(y), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    rgba[..., 3] = smoothstep(0.35, 0.75, rgba[..., 3])
+    rgba[..., 3] = smoothstep(0.35, 0.75, rgba[..., 3]) * smoothstep(_MARCH_BOTTOM, _DEEPEST, depth)
     return np.asarray(rgba, np.float32)
 
 

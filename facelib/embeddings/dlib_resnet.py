@@ -49,9 +49,8 @@ class DlibResnet:
         """
         expected = (CHIP_PX, CHIP_PX, 3)
         if chips.ndim != 4 or chips.shape[1:] != expected or chips.dtype != np.uint8:
-            raise ConfigError(
-                f"chips are {chips.dtype} {chips.shape}, not uint8 (n, 150, 150, 3): pass stacked chips"
-            )
+            found = f"{chips.dtype} {chips.shape}"
+            raise ConfigError(f"chips are {found}, not uint8 (n, 150, 150, 3): pass stacked chips")
         embeddings = np.empty((len(chips), self.dim), np.float32)
         with torch.inference_mode():
             for start in range(0, len(chips), _BATCH):

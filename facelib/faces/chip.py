@@ -18,6 +18,7 @@ PADDING = 0.25
 """Border around the template's unit square, as a share of its side."""
 
 JPEG_QUALITY = 95
+"""Of stored chips; they are not subsampled."""
 
 _TEMPLATE = np.array(
     [
@@ -171,9 +172,12 @@ def encode_chip(chip: Image8) -> bytes:
 
 
 def decode_chip(data: bytes) -> Image8:
-    """Chip, uint8 (150, 150, 3) RGB, from the bytes of `encode_chip`; ConfigError for other images."""
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
-        chip = np.asarray(picture)
+    """Chip, uint8 (150, 150, 3) RGB, from the bytes of `encode_chip`; ConfigError for other bytes."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+            chip = np.asarray(picture)
+    except OSError as error:
+        raise ConfigError("chip is not a whole JPEG image: store what encode_chip returns") from error
     if chip.shape != (CHIP_PX, CHIP_PX, 3):
         raise ConfigError(f"chip is of shape {chip.shape}, not (150, 150, 3): store what encode_chip returns")
     return chip

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from facelib.errors import ConfigError
 
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 
 _MAX_VERSION = 3
 _STEM = ("con_4", "affine_", "relu_", "max_pool_2")
@@ -69,6 +70,10 @@ class DlibReader:
         mantissa = self.integer()
         return float(mantissa * 2.0 ** self.integer())
 
+    def reals(self, count: int) -> list[float]:
+        """`count` floating point numbers."""
+        return [self.real() for _ in range(count)]
+
     def integers(self, count: int) -> list[int]:
         """`count` integers."""
         return [self.integer() for _ in range(count)]
@@ -76,7 +81,7 @@ class DlibReader:
     def matrix(self) -> list[float]:
         """Elements of a matrix, row by row."""
         rows, columns = self.integer(), self.integer()
-        return [self.real() for _ in range(rows * columns)]
+        return self.reals(rows * columns)
 
     def string(self, length: int) -> str:
         """`length` bytes as text."""
@@ -121,9 +126,7 @@ def read_shape_predictor(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     initial = reader.matrix()
     levels = [[_tree(reader) for _ in range(reader.integer())] for _ in range(reader.integer())]
     anchors = [reader.integers(reader.integer()) for _ in range(reader.integer())]
-    deltas = [
-        [(reader.real(), reader.real()) for _ in range(reader.integer())] for _ in range(reader.integer())
-    ]
+    deltas = [[reader.reals(2) for _ in range(reader.integer())] for _ in range(reader.integer())]
     if not reader.at_end:
         raise reader.error("the end of the file")
     splits = np.array([[tree[0] for tree in level] for level in levels], np.float64)
@@ -155,7 +158,7 @@ def read_face_resnet(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     reader = DlibReader(path)
     mean = _input_layer(reader)
     names: list[str] = []
-    convolutions: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], int, int]] = []
+    convolutions: list[tuple[Float64, Float64, int, int]] = []
     fc = np.zeros((0, 0), np.float32)
     while not reader.at_end:
         names.append(reader.name())
@@ -197,20 +200,18 @@ def _input_layer(reader: DlibReader) -> Float32:
     reader.integer()
     if reader.name() != "loss_metric_2":
         raise reader.error("layer loss_metric_2")
-    reader.real(), reader.real()
+    reader.reals(2)
     length = reader.integer()
     while length <= _MAX_VERSION:
         length = reader.integer()
     if reader.string(length) != "input_rgb_image_sized":
         raise reader.error("layer input_rgb_image_sized")
-    mean = np.array([reader.real() for _ in range(3)], np.float32)
+    mean = np.array(reader.reals(3), np.float32)
     reader.integers(2)
     return mean
 
 
-def _convolution(
-    reader: DlibReader,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], int, int]:
+def _convolution(reader: DlibReader) -> tuple[Float64, Float64, int, int]:
     """Weight (out, in, rows, columns), bias (out,), stride and padding (equal in both directions)."""
     values = reader.tensor().astype(np.float64)
     _, _, _, stride, stride_x, padding, padding_x, _ = reader.integers(8)

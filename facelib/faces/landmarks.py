@@ -5,8 +5,6 @@ Method: Kazemi and Sullivan 2014, "One millisecond face alignment with an ensemb
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +17,7 @@ _PACKAGE = "face_recognition_models"
 _FILE = "models/shape_predictor_5_face_landmarks.dat"
 _SHA256 = "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888"
 _NODE_BITS = 16
+_BOX_SHIFT_DOWN = 0.06
 
 PREDICTOR_ID = f"dlib_5_points-{_SHA256[:8]}"
 """Names the predictor and its weights."""
@@ -27,6 +26,8 @@ PREDICTOR_ID = f"dlib_5_points-{_SHA256[:8]}"
 class FivePointPredictor:
     """Regression-tree landmark predictor; the points equal those of `dlib.shape_predictor`.
 
+    Only a coordinate that falls on half a pixel to the last bit can be rounded the other way (seen once in
+    3,000 boxes, at a side of 257 px): dlib computes the box transform through a pseudo-inverse.
     Order of the points: outer and inner corner of the eye on the right of the image (the subject's left
     eye), outer and inner corner of the eye on the left, base of the nose.
     """
@@ -135,5 +136,16 @@ def _grey_at(image: npt.NDArray[np.uint8], xy: npt.NDArray[np.intp]) -> npt.NDAr
 
 
 def box_from_detection(x: float, y: float, width: float, height: float) -> Box:
-    side = (width + height) / 2
-    return (math.floor(x + 0.5), math.floor(y + 0.5), math.floor(x + side + 0.5), math.floor(y + side + 0.5))
+    """Square (left, top, right, bottom) that stands for the box dlib's HOG detector would give.
+
+    Takes an MTCNN box: its top left corner and size in pixels. The side is the mean of width and height,
+    the centre lies 0.06 of it lower. Both constants are medians over 300 photographs (LFW, seeded sample)
+    of the ratio to `dlib.get_frontal_face_detector`'s boxes (side 1.003, shift 0.061, rounded). The median
+    horizontal shift, -0.03, is left out so that a mirrored photograph gives the mirrored box. On 177 other
+    photographs the median distance between the embeddings of both chains is 0.040 (95 %: 0.081), as it is
+    with that shift.
+    """
+    side = max(2, round((width + height) / 2))
+    left = round(x + (width - side) / 2)
+    top = round(y + (height - side) / 2 + _BOX_SHIFT_DOWN * side)
+    return left, top, left + side - 1, top + side - 1

@@ -18,7 +18,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -35,15 +34,15 @@ from facelib.faces.mtcnn_boxes import (
     refine,
     to_square,
 )
-from facelib.faces.mtcnn_networks import Layers, describe_crops, load_layers, propose, refine_crops
-from facelib.faces.mtcnn_pyramid import normalised, pyramid, pyramid_scales
+from facelib.faces.mtcnn_networks import describe_crops, load_layers, propose, refine_crops
+from facelib.faces.mtcnn_pyramid import MIN_LEVEL_PX, normalised, pyramid, pyramid_scales
+from facelib.faces.mtcnn_retry import equalised, halved, undo_halving
 from facelib.faces.mtcnn_weights import weights_digest
 
 RETRY_THRESHOLDS = (0.5, 0.6, 0.5)
 _NMS_LEVEL, _NMS_PYRAMID, _NMS_REFINED, _NMS_FINAL = 0.5, 0.7, 0.7, 0.7
 _REFINE_BATCH, _DESCRIBE_BATCH = 16, 8
 """Crops a network takes at once: more are slower, as their activations leave the cache."""
-_GREY = (127, 127, 127)
 
 
 class Mtcnn:
@@ -80,19 +79,17 @@ class Mtcnn:
         return [self.detect(image) for image in images]
 
     def _search_again(self, image: npt.NDArray[np.uint8]) -> Detections:
-        own = self.settings.thresholds
-        lower = (min(own[0], RETRY_THRESHOLDS[0]), min(own[1], RETRY_THRESHOLDS[1]), min(own[2], RETRY_THRESHOLDS[2]))
-        settings = replace(self.settings, thresholds=lower)
+        height, width = image.shape[:2]
+        if min(height, width) < MIN_LEVEL_PX:
+            return _no_face()
+        first, second, third = map(min, self.settings.thresholds, RETRY_THRESHOLDS)
+        settings = replace(self.settings, thresholds=(first, second, third))
         found = self._search(image, settings)
         if len(found) == 0:
-            found = self._search_shrunk(image, settings)
+            found = undo_halving(self._search(halved(image), settings), height, width)
         if len(found) == 0:
             found = self._search(equalised(image), settings)
         return found
-
-    def _search_shrunk(self, image: npt.NDArray[np.uint8], settings: DetectSettings) -> Detections:
-        height, width = image.shape[:2]
-        return self._search(image, settings)
 
     @torch.inference_mode()
     def _search(self, image: npt.NDArray[np.uint8], settings: DetectSettings) -> Detections:
@@ -117,7 +114,8 @@ class Mtcnn:
         boxes: list[Floats] = [np.empty((0, 4))]
         scores: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)]
         for scale, level in zip(scales, pyramid(image, scales), strict=True):
-            logits, offsets = (t.numpy() for t in propose(self._pnet, torch.from_numpy(level).permute(2, 0, 1)[None]))
+            outputs = propose(self._pnet, torch.from_numpy(level).permute(2, 0, 1)[None])
+            logits, offsets = (t.numpy() for t in outputs)
             rows, columns = np.nonzero(logits > least)
             if len(rows) == 0:
                 continue
@@ -132,7 +130,8 @@ class Mtcnn:
 
     def _refine(self, planes: torch.Tensor, boxes: Floats, threshold: float) -> Floats:
         """Squares that the second network takes for faces, moved by it."""
-        parts = [refine_crops(self._rnet, cut(planes, some, 24)) for some in batches(boxes, _REFINE_BATCH)]
+        runs = batches(boxes, _REFINE_BATCH)
+        parts = [refine_crops(self._rnet, cut(planes, some, 24)) for some in runs]
         score, offsets = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         sure = score > threshold
         boxes = refine(boxes[sure], offsets[sure].astype(np.float64))
@@ -142,7 +141,8 @@ class Mtcnn:
         self, planes: torch.Tensor, boxes: Floats, threshold: float
     ) -> tuple[Floats, npt.NDArray[np.float32], Floats]:
         """Boxes, scores and points that the third network gives."""
-        parts = [describe_crops(self._onet, cut(planes, some, 48)) for some in batches(boxes, _DESCRIBE_BATCH)]
+        runs = batches(boxes, _DESCRIBE_BATCH)
+        parts = [describe_crops(self._onet, cut(planes, some, 48)) for some in runs]
         score, offsets, relative = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         order = by_score(score)
         order = order[score[order] > threshold]
@@ -156,8 +156,8 @@ class Mtcnn:
 def cut(planes: torch.Tensor, boxes: Floats, side: int) -> torch.Tensor:
     """Boxes of an image (1, 3, h, w) as (n, 3, side, side), bilinear; 0 outside the image.
 
-    Sampling points are those of TensorFlow's `crop_and_resize`: the box's coordinates, times (size − 1) / size,
-    are the centres of the crop's outermost pixels.
+    Sampling points are those of TensorFlow's `crop_and_resize`: the box's coordinates, times
+    (size − 1) / size, are the centres of the crop's outermost pixels.
     """
     height, width = planes.shape[2:]
     n = len(boxes)
@@ -167,7 +167,7 @@ def cut(planes: torch.Tensor, boxes: Floats, side: int) -> torch.Tensor:
     grid = np.empty((n, side, side, 2), np.float32)
     grid[..., 0] = (2 * x - 1)[:, None, :]
     grid[..., 1] = (2 * y - 1)[:, :, None]
-    crops = F.grid_sample(planes.expand(n, -1, -1, -1), torch.from_numpy(grid), padding_mode="zeros", align_corners=True)
+    crops = F.grid_sample(planes.expand(n, -1, -1, -1), torch.from_numpy(grid), align_corners=True)
     inside = ((y >= 0) & (y <= 1))[:, :, None] & ((x >= 0) & (x <= 1))[:, None, :]
     return crops if inside.all() else crops * torch.from_numpy(inside)[:, None]
 
@@ -175,13 +175,6 @@ def cut(planes: torch.Tensor, boxes: Floats, side: int) -> torch.Tensor:
 def batches(boxes: Floats, size: int) -> list[Floats]:
     """The boxes in runs of at most `size`."""
     return [boxes[i : i + size] for i in range(0, len(boxes), size)]
-
-
-def equalised(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The RGB image with the histogram of its luma equalised."""
-    luma = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
-    luma[..., 0] = cv2.equalizeHist(luma[..., 0])
-    return np.asarray(cv2.cvtColor(luma, cv2.COLOR_YCrCb2RGB), np.uint8)
 
 
 def _suppress(boxes: Floats, scores: npt.NDArray[np.float32], threshold: float) -> Floats:

@@ -27,10 +27,11 @@ def cell_boxes(rows: Indices, columns: Indices, offsets: Floats) -> Floats:
     """
     first = np.stack((columns, rows), axis=1) * STRIDE_PX + 1
     corners = np.concatenate((first, first + (CELL_PX - 1)), axis=1)
-    return corners + offsets * (CELL_PX - 1)
+    boxes: Floats = corners + offsets * (CELL_PX - 1)
+    return boxes
 
 
-def by_score(scores: npt.NDArray[np.floating]) -> Indices:
+def by_score(scores: npt.NDArray[np.float32]) -> Indices:
     """Indices of descending score; of equal scores the later comes first, as in the original."""
     return np.argsort(scores, kind="stable")[::-1]
 
@@ -73,7 +74,8 @@ def to_square(boxes: Floats) -> Floats:
 def place_points(boxes: Floats, relative: Floats) -> Floats:
     """Points (n, 5, 2) in px from the last network's (n, 10): five x, then five y, in units of the box."""
     side = boxes[:, 2:] - boxes[:, :2] + 1
-    return relative.reshape(-1, 2, 5).transpose(0, 2, 1) * side[:, None] + boxes[:, None, :2] - 1
+    points: Floats = relative.reshape(-1, 2, 5).transpose(0, 2, 1) * side[:, None] + boxes[:, None, :2] - 1
+    return points
 
 
 def clip_boxes(boxes: Floats, height: int, width: int) -> Floats:

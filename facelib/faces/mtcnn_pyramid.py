@@ -16,12 +16,14 @@ import numpy.typing as npt
 
 from facelib.faces.mtcnn_boxes import CELL_PX
 
+Table = npt.NDArray[np.int32] | npt.NDArray[np.float64]
+
 MIN_LEVEL_PX = 11
 """The least side from which the first network makes an output."""
 
 _INT32_PX = (2**31 - 1) // 255
 _BAND_POINTS = 5000
-"""Temporary arrays of 120 kB: larger ones come from the system anew each time, which costs more than the sums."""
+"""Temporary arrays of 120 kB: larger ones are fetched from the system each time, at more cost than the sums."""
 
 
 def pyramid_scales(height: int, width: int, min_face_px: int, scale_factor: float) -> list[float]:
@@ -45,12 +47,12 @@ def pyramid(image: npt.NDArray[np.uint8], scales: list[float]) -> Iterator[npt.N
     """
     height, width = image.shape[:2]
     depth = cv2.CV_32S if height * width <= _INT32_PX else cv2.CV_64F
-    table = cv2.integral(image, sdepth=depth)
+    table: Table = cv2.integral(image, sdepth=depth)
     for scale in scales:
         yield _level(table, int(height * scale), int(width * scale))
 
 
-def _level(table: npt.NDArray[np.generic], rows: int, columns: int) -> npt.NDArray[np.float32]:
+def _level(table: Table, rows: int, columns: int) -> npt.NDArray[np.float32]:
     """The level of `rows` × `columns` px, in bands of rows, from the summed-area table (h + 1, w + 1, 3)."""
     height, width = table.shape[0] - 1, table.shape[1] - 1
     flat = table.reshape(-1, 3)
@@ -87,7 +89,7 @@ def _edges(size: int, cells: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.
 
 
 def _between(
-    flat: npt.NDArray[np.generic], left: npt.NDArray[np.intp], fraction: npt.NDArray[np.float64]
+    flat: Table, left: npt.NDArray[np.intp], fraction: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Table entries `fraction` of the way from `left` to their right neighbours, (rows, columns, 3)."""
     start = flat.take(left, axis=0)

@@ -68,7 +68,7 @@ def _convolution(kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _matrix(layer: str, kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(in, out) to (out, in); the first dense layer's inputs from (column, row, channel) to PyTorch's order."""
+    """(in, out) to (out, in); inputs of "dense" from (column, row, channel) to (channel, row, column)."""
     if layer == "dense":
         n = _FLATTENED_SIDE
         channels = len(kernel) // n**2

@@ -12,6 +12,7 @@ from facelib.images.decode import DecodeSettings
 from facelib.images.shards import ShardSettings
 from facelib.spark.session import SparkSettings
 from facelib.storage.base import StorageSettings
+from facelib.training.export import ExportSettings
 
 
 @dataclass(frozen=True)
@@ -53,4 +54,5 @@ class PipelineConfig:
     embed: EmbedSettings = field(default_factory=EmbedSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
     spark: SparkSettings = field(default_factory=SparkSettings)

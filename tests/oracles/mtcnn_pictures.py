@@ -66,7 +66,8 @@ def _draw_head(
     dark = np.array([50, 34, 28]) + rng.integers(0, 40, 3)
 
     def ellipse(cx: int, cy: int, rx: int, ry: int, colour: npt.NDArray[np.int64], shade: int = 0) -> None:
-        _fill(canvas, x + cx * size // 1000, y + cy * size // 1000, rx * size // 1000, ry * size // 1000, colour, shade)
+        place = [length * size // 1000 for length in (cx, cy, rx, ry)]
+        _fill(canvas, x + place[0], y + place[1], place[2], place[3], colour, shade)
 
     ellipse(0, -60, 420, 520, dark)
     ellipse(0, 560, 190, 260, skin - 40)
@@ -84,7 +85,13 @@ def _draw_head(
 
 
 def _fill(
-    canvas: npt.NDArray[np.int64], cx: int, cy: int, rx: int, ry: int, colour: npt.NDArray[np.int64], shade: int
+    canvas: npt.NDArray[np.int64],
+    cx: int,
+    cy: int,
+    rx: int,
+    ry: int,
+    colour: npt.NDArray[np.int64],
+    shade: int,
 ) -> None:
     """A filled ellipse, darker by up to `shade` levels towards its rim."""
     height, width = canvas.shape[:2]

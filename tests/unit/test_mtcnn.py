@@ -12,12 +12,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+
 from facelib.errors import ConfigError
 from facelib.faces import mtcnn_weights
 from facelib.faces.detector import Detections, DetectSettings
-from facelib.faces.mtcnn import Mtcnn, cut, equalised
+from facelib.faces.mtcnn import Mtcnn, cut
 from facelib.faces.mtcnn_boxes import keep_by_nms, to_square
 from facelib.faces.mtcnn_pyramid import normalised, pyramid, pyramid_scales
+from facelib.faces.mtcnn_retry import equalised, halved, undo_halving
 
 pytestmark = pytest.mark.unit
 
@@ -71,7 +73,7 @@ def test_reference_covers_crowds_small_faces_and_faceless_pictures() -> None:
     assert max(counts) >= 5
     assert counts.count(0) >= 4
     assert sum(r["levels_left_out"] == 0 and len(r["scores"]) > 0 for r in REFERENCE) >= 10
-    assert min(min(box[2]) for r in REFERENCE if (box := [[b[2] for b in r["boxes"]] or [999]] * 3)) < 24
+    assert min(box[2] for r in REFERENCE for box in r["boxes"]) < 24
 
 
 @pytest.mark.parametrize(("height", "width"), [(250, 250), (123, 311), (97, 64)])
@@ -172,6 +174,44 @@ def test_retry_changes_nothing_where_a_face_was_found(plain: Mtcnn) -> None:
     _assert_equal(plain.detect(picture), Mtcnn(DetectSettings()).detect(picture))
 
 
+@pytest.mark.parametrize(("top", "left", "side"), [(55, 160, 90), (60, 170, 70), (85, 160, 70)])
+def test_retry_finds_the_face_in_tight_crops(plain: Mtcnn, top: int, left: int, side: int) -> None:
+    """The crop fills up with a face whose box the original gave in the whole picture."""
+    whole = next(r for r in REFERENCE if r["picture"] == "astronaut")["boxes"][0]
+    x, y, width, height = np.array(whole) - [left, top, 0, 0]
+    expected = np.clip([x, y, x + width, y + height], 0, side) * 2
+    crop = PICTURES["astronaut"][top : top + side, left : left + side].repeat(2, axis=0).repeat(2, axis=1)
+    assert len(plain.detect(crop)) == 0
+    found = Mtcnn(DetectSettings()).detect(crop)
+    assert len(found) == 1
+    corners = np.concatenate((found.boxes[0, :2], found.boxes[0, :2] + found.boxes[0, 2:]))
+    assert _overlap(corners, expected) > 0.6
+    assert found.boxes.dtype == found.scores.dtype == found.points.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["noise_fine", "noise_coarse", "flat"])
+def test_retry_invents_no_face(name: str) -> None:
+    assert len(Mtcnn(DetectSettings()).detect(PICTURES[name])) == 0
+
+
+@pytest.mark.parametrize("shape", [(101, 64), (64, 101), (40, 40)])
+def test_halving_is_undone(shape: tuple[int, int]) -> None:
+    """A white square, found in the halved picture by its pixels, comes back to its place."""
+    picture = np.zeros((*shape, 3), np.uint8)
+    picture[10:30, 6:32] = 255
+    small = halved(picture)
+    assert small.shape == picture.shape
+    rows, columns = np.nonzero(small[..., 0] > 200)
+    box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+    found = Detections(
+        np.array([box, [0, 0, 4, 4]], np.float32), np.ones(2, np.float32), np.zeros((2, 5, 2), np.float32)
+    )
+    found.points[:] = found.boxes[:, None, :2]
+    back = undo_halving(found, *shape)
+    np.testing.assert_allclose(back.boxes, [[6, 10, 26, 20]], atol=1.1)
+    np.testing.assert_allclose(back.points, np.broadcast_to([6, 10], (1, 5, 2)), atol=1.1)
+
+
 def test_equalised_spreads_brightness() -> None:
     dull = np.random.default_rng(8).integers(100, 120, (60, 60, 3), dtype=np.uint8)
     assert equalised(dull).mean(axis=2).std() > 4 * dull.mean(axis=2).std()
@@ -196,6 +236,14 @@ def test_changed_weights_are_never_unpickled(tmp_path: Path, monkeypatch: pytest
 def test_settings_out_of_range_are_refused(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=field):
         DetectSettings(**{field: value})
+
+
+def _overlap(one: Any, other: Any) -> float:
+    """Intersection over union of two boxes (left, top, right, bottom)."""
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    inter = float(np.prod(np.maximum(sides, 0)))
+    areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
+    return inter / (sum(areas) - inter)
 
 
 def _assert_equal(one: Detections, other: Detections) -> None:

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -263,6 +265,35 @@ def test_parallel_listing_loses_nothing(
     store = open_store(f"s3://{bucket}/in", replace(FAST, threads=3))
     assert [o.key for o in store.list()] == sorted(keys)
     assert server.counts()["LIST"] >= len(keys) / 7
+
+
+def page_of(keys: list[str], prefix: str, after: str, size: int, **more: str) -> dict[str, Any]:
+    """One answer of ListObjectsV2: keys after StartAfter, those with the delimiter rolled up."""
+    entries: dict[str, bool] = {}
+    for key in sorted(k for k in keys if k.startswith(prefix) and k > after):
+        name, slash, _ = key[len(prefix) :].partition("/")
+        rolled = bool(slash) and "Delimiter" in more
+        entries[prefix + name + "/" if rolled else key] = rolled
+    shown = list(entries.items())[:size]
+    now = datetime.now(UTC)
+    return {
+        "IsTruncated": len(entries) > size,
+        "CommonPrefixes": [{"Prefix": name} for name, rolled in shown if rolled],
+        "Contents": [
+            {"Key": name, "Size": 1, "ETag": '"e"', "LastModified": now} for name, rolled in shown if not rolled
+        ],
+    }
+
+
+def test_parallel_listing_of_random_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(77)
+    for _ in range(60):
+        parts = ["a", "b", "c/", "d/", "dd/", "e-"]
+        keys = {"".join(rng.choices(parts, k=rng.randrange(1, 7))) for _ in range(rng.randrange(200))}
+        store = open_store("s3://bucket", replace(FAST, threads=rng.randrange(1, 5)))
+        model = partial(page_of, sorted(keys), size=rng.randrange(2, 9))
+        monkeypatch.setattr(store, "_page", model)
+        assert [o.key for o in store.list()] == sorted(keys)
 
 
 def test_folder_markers_are_left_out(bucket: str) -> None:

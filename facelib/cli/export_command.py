@@ -1,0 +1,43 @@
+"""`facelib export`: a retraining set from a published run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from facelib.config import load_config
+from facelib.errors import ConfigError
+from facelib.storage import open_store
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    from facelib.spark.context import StageContext
+    from facelib.spark.export_stage import export_stage
+    from facelib.spark.pipeline_config import PipelineConfig
+    from facelib.spark.run_record import RunRecord, current_run_id
+    from facelib.spark.session import build_session
+    from facelib.spark.tables import Place
+
+    config = load_config(
+        PipelineConfig, Path(arguments.config) if arguments.config else None, arguments.assignments
+    )
+    store = open_store(arguments.output, config.storage)
+    run_id = arguments.run or current_run_id(store)
+    if run_id is None:
+        raise ConfigError(f"{arguments.output} holds no published run: run facelib run first, or name one with --run")
+    record = RunRecord.load(store, run_id)
+    target = Place(open_store(arguments.to, config.storage).root, config.storage)
+    spark = build_session(config.spark)
+    try:
+        context = StageContext(spark, config, Place(store.root, config.storage), record)
+        result = export_stage(context, target, arguments.split_by, arguments.attributes)
+    finally:
+        spark.stop()
+    counts = ", ".join(f"{n} {split}" for split, n in sorted(result["faces"].items()))
+    sys.stdout.write(
+        f"exported {counts}: {result['identities']} identities, effective sample size "
+        f"{result['effective_sample_size']}\n{target.uri}\n"
+    )
+    return 0

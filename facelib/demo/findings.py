@@ -1,0 +1,120 @@
+"""What the run found, beside what was planted."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facelib.clusters.agreement import bcubed_scores, pairwise_scores
+from facelib.ids import face_id
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the comparison; `agrees` is None where no exact agreement is promised."""
+
+    what: str
+    planted: str
+    found: str
+    agrees: bool | None = None
+
+
+def read_run_table(output: Path, run_id: str, table: str) -> pa.Table:
+    """A table of a run in a local folder."""
+    return pa.concat_tables(pq.read_table(p) for p in sorted((output / "runs" / run_id / table).glob("*.parquet")))
+
+
+def findings(planted: dict[str, Any], output: Path, run_id: str, prefix: str) -> list[Finding]:
+    """Compare the run's tables with the plan. `prefix` is what an image's uri begins with before its name."""
+    images = read_run_table(output, run_id, "images").to_pylist()
+    by_name = {r["uri"].removeprefix(prefix): r for r in images}
+    clusters = read_run_table(output, run_id, "clusters").to_pylist()
+    return [
+        Finding("images listed", str(planted["files"]), str(len(images)), planted["files"] == len(images)),
+        _rejected(planted["rejected"], by_name),
+        _readable(planted["unusual_but_readable"], by_name),
+        _exact(planted["exact_duplicates"], by_name),
+        _near(planted["near_duplicates"], by_name),
+        *_identities(planted["subject_of"], by_name, clusters),
+        _together(clusters),
+    ]
+
+
+def _rejected(expected: dict[str, str], by_name: dict[str, Any]) -> Finding:
+    found = {name: r["reason"] for name, r in by_name.items() if r["reason"]}
+    return Finding("rejected, by reason", _counts(expected.values()), _counts(found.values()), found == expected)
+
+
+def _readable(names: dict[str, str], by_name: dict[str, Any]) -> Finding:
+    ok = sum(by_name[name]["status"] == "ok" for name in names)
+    return Finding("odd but readable files", str(len(names)), f"{ok} read", ok == len(names))
+
+
+def _exact(pairs: list[dict[str, str]], by_name: dict[str, Any]) -> Finding:
+    planted = {frozenset((p["original"], p["copy"])) for p in pairs}
+    name_of = {r["image_id"]: name for name, r in by_name.items()}
+    found = {frozenset((name, name_of[r["duplicate_of"]])) for name, r in by_name.items() if r["duplicate_of"]}
+    return Finding("exact duplicates", str(len(planted)), str(len(found)), planted == found)
+
+
+def _near(pairs: list[dict[str, str]], by_name: dict[str, Any]) -> Finding:
+    groups = [(by_name[p["original"]]["near_duplicate_group"], by_name[p["copy"]]["near_duplicate_group"])
+              for p in pairs]
+    found = sum(a is not None and a == b for a, b in groups)
+    return Finding("near duplicates", str(len(pairs)), f"{found} of them found")
+
+
+def _identities(subject_of: dict[str, str], by_name: dict[str, Any], clusters: list[dict[str, Any]]) -> list[Finding]:
+    cluster_of = {r["face_id"]: r["cluster_id"] or r["face_id"] for r in clusters}
+    named = [(s, cluster_of.get(face_id(by_name[n]["image_id"], 0))) for n, s in subject_of.items()]
+    known = [(s, c) for s, c in named if c is not None]
+    truth, predicted = [s for s, _ in known], [c for _, c in known]
+    pairwise, bcubed = pairwise_scores(predicted, truth), bcubed_scores(predicted, truth)
+    return [
+        Finding("planted pictures with a face", str(len(named)), str(len(known))),
+        Finding("identities", str(len(set(subject_of.values()))), f"{len(set(predicted))} clusters"),
+        Finding("pairwise F of the clusters", "≥ 0.90", f"{pairwise.f1:.3f} (precision {pairwise.precision:.3f}, "
+                f"recall {pairwise.recall:.3f})", pairwise.f1 >= 0.90),
+        Finding("BCubed F of the clusters", "", f"{bcubed.f1:.3f}"),
+    ]
+
+
+def _together(clusters: list[dict[str, Any]]) -> Finding:
+    pairs = Counter((r["image_id"], r["cluster_id"]) for r in clusters if r["cluster_id"])
+    shared = sum(n > 1 for n in pairs.values())
+    return Finding("two faces of one image in one cluster", "0", str(shared), shared == 0)
+
+
+def _counts(reasons: Any) -> str:
+    return ", ".join(f"{n} {reason}" for reason, n in sorted(Counter(reasons).items()))
+
+
+def queries(output: Path, run_id: str) -> list[tuple[str, str]]:
+    """Three (title, SQL) for DuckDB, ready to paste."""
+    run = (output / "runs" / run_id).resolve()
+    sql_files = {t: f"'{run}/{t}/*.parquet'" for t in ("images", "faces", "clusters", "balance")}
+    return [
+        ("What became of the archive",
+         f"SELECT status, reason, count(*) AS images\nFROM {sql_files['images']}\nGROUP BY ALL ORDER BY images DESC;"),
+        ("The largest identity clusters and the quality of their faces",
+         "SELECT cluster_id, count(*) AS faces, round(avg(similarity_to_centroid), 3) AS cohesion,\n"
+         f"       round(avg(quality_score), 2) AS quality\nFROM {sql_files['clusters']} JOIN {sql_files['faces']} "
+         "USING (face_id)\nWHERE role <> 'noise' GROUP BY ALL ORDER BY faces DESC, cluster_id LIMIT 5;"),
+        ("Balance: the same group among images and among people",
+         "SELECT attributes[1] AS attribute, coalesce(groups[1], '(missing)') AS category, unit, n,\n"
+         "       round(share, 3) AS share, round(ci_low, 3) AS ci_low, round(ci_high, 3) AS ci_high\n"
+         f"FROM {sql_files['balance']}\nWHERE len(attributes) = 1 AND unit IN ('image', 'cluster')\n"
+         "ORDER BY attribute, category, unit;"),
+    ]
+
+
+def read_planted(archive: Path) -> dict[str, Any]:
+    """The plan as it was carried out."""
+    planted: dict[str, Any] = json.loads((archive / "planted.json").read_text("utf-8"))
+    return planted
