@@ -125,13 +125,10 @@ def _label_source(arguments: argparse.Namespace, config: PipelineConfig) -> Labe
 
 @contextmanager
 def _session(config: PipelineConfig) -> Iterator[Any]:
-    from facelib.spark.session import build_session
+    from facelib.spark.session import session
 
-    spark = build_session(config.spark)
-    try:
+    with session(config.spark) as spark:
         yield spark
-    finally:
-        spark.stop()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def command(arguments: argparse.Namespace) -> int:
     from facelib.spark.export_stage import export_stage
     from facelib.spark.pipeline_config import PipelineConfig
     from facelib.spark.run_record import RunRecord, current_run_id
-    from facelib.spark.session import build_session
+    from facelib.spark.session import session
     from facelib.spark.tables import Place
 
     config = load_config(
@@ -29,12 +29,9 @@ def command(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"{arguments.output} holds no published run: run facelib run first, or name one with --run")
     record = RunRecord.load(store, run_id)
     target = Place(open_store(arguments.to, config.storage).root, config.storage)
-    spark = build_session(config.spark)
-    try:
+    with session(config.spark) as spark:
         context = StageContext(spark, config, Place(store.root, config.storage), record)
         result = export_stage(context, target, arguments.split_by, arguments.attributes)
-    finally:
-        spark.stop()
     counts = ", ".join(f"{n} {split}" for split, n in sorted(result["faces"].items()))
     sys.stdout.write(
         f"exported {counts}: {result['identities']} identities, effective sample size "

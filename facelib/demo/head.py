@@ -38,9 +38,9 @@ GEOMETRY: dict[str, tuple[float, float]] = {
     "jaw_width": (0.86, 1.15),
     "cheek_width": (0.93, 1.08),
     "temple_width": (0.95, 1.05),
-    "eye_distance": (5.3, 7.3),
+    "eye_distance": (5.4, 7.1),
     "eye_width": (2.3, 3.7),
-    "eye_height": (0.85, 1.75),
+    "eye_height": (0.9, 1.7),
     "eye_tilt": (-0.18, 0.26),
     "eye_depth": (0.4, 1.2),
     "lid_crease": (0.15, 0.6),
@@ -51,13 +51,13 @@ GEOMETRY: dict[str, tuple[float, float]] = {
     "brow_slope": (-0.2, 0.3),
     "brow_density": (0.35, 1.0),
     "brow_ridge": (0.0, 0.6),
-    "nose_length": (2.9, 4.9),
+    "nose_length": (2.9, 4.7),
     "nose_width": (2.5, 5.0),
     "nose_bridge": (0.45, 1.1),
     "nose_protrusion": (1.2, 2.5),
     "nose_hump": (-0.3, 0.5),
     "nose_tip": (0.45, 1.0),
-    "philtrum": (0.9, 2.2),
+    "philtrum": (0.9, 1.9),
     "mouth_width": (3.8, 6.8),
     "upper_lip": (0.2, 1.2),
     "lower_lip": (0.4, 1.5),
@@ -157,7 +157,7 @@ class Identity:
     @property
     def chin_y(self) -> float:
         """y of the lowest point of the face."""
-        return max(CENTRE_Y + 11.0 * self.lower_length, self.mouth_y + self.lower_lip + 2.4)
+        return max(CENTRE_Y + 11.0 * self.lower_length, self.mouth_y + self.lower_lip + 2.9)
 
 
 _SKIN: dict[SkinTone, tuple[Colour, Colour]] = {
@@ -381,8 +381,9 @@ def wrinkle_relief(identity: Identity) -> Map:
         xs = np.linspace(-3.6, 3.6, 15) * rng.uniform(0.75, 1.1)
         line = np.stack([xs, middle + 0.15 * np.cos(xs * 0.8) + 0.08 * rng.standard_normal(15)], 1)
         add_stroke(relief, line, 0.1, -0.14 * age * rng.uniform(0.4, 1.0))
-    for side in (-0.3, 0.3):
-        add_stroke(relief, [(side, -p.brow_height - 0.5), (side * 1.1, -p.brow_height + 0.9)], 0.09, -0.12 * age)
+    for x0 in (-0.3, 0.3):
+        frown = [(x0, -p.brow_height - 0.5), (x0 * 1.1, -p.brow_height + 0.9)]
+        add_stroke(relief, frown, 0.09, -0.12 * age)
     return relief
 
 

@@ -23,7 +23,7 @@ MIN_LEVEL_PX = 11
 
 _INT32_PX = (2**31 - 1) // 255
 _BAND_POINTS = 5000
-"""Temporary arrays of 120 kB: larger ones are fetched from the system each time, at more cost than the sums."""
+"""Temporary arrays of 120 kB: larger ones come from the system each time, which costs more than the sums."""
 
 
 def pyramid_scales(height: int, width: int, min_face_px: int, scale_factor: float) -> list[float]:

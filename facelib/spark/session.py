@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,18 @@ class SparkSettings:
     master: str = "local[*,4]"
     shuffle_partitions: int = 0
     ui: bool = False
+
+
+@contextmanager
+def session(settings: SparkSettings) -> Iterator[SparkSession]:
+    """The session of a command: an active one is used and left running, else one is started and stopped."""
+    active = SparkSession.getActiveSession()
+    spark = active or build_session(settings)
+    try:
+        yield spark
+    finally:
+        if active is None:
+            spark.stop()
 
 
 def build_session(settings: SparkSettings, app_name: str = "facelib") -> SparkSession:

@@ -32,9 +32,7 @@ def shrink(picture: npt.NDArray[np.integer], factor: int) -> Picture:
 
 def collage(picture: Picture) -> Picture:
     """Four copies of a square picture: as it is, mirrored, turned a quarter, upside down."""
-    return np.vstack(
-        (np.hstack((picture, picture[:, ::-1])), np.hstack((np.rot90(picture), picture[::-1])))
-    )
+    return np.vstack((np.hstack((picture, picture[:, ::-1])), np.hstack((np.rot90(picture), picture[::-1]))))
 
 
 def noise(height: int, width: int, seed: int, grain: int = 1) -> Picture:
@@ -58,9 +56,7 @@ def cartoon_crowd(height: int, width: int, sizes: tuple[int, ...], seed: int) ->
     return np.clip(picture + rng.integers(-6, 7, picture.shape), 0, 255).astype(np.uint8)
 
 
-def _draw_head(
-    canvas: npt.NDArray[np.int64], x: int, y: int, size: int, rng: np.random.Generator
-) -> None:
+def _draw_head(canvas: npt.NDArray[np.int64], x: int, y: int, size: int, rng: np.random.Generator) -> None:
     """A head of height `size` px at (x, y); all lengths are in thousandths of its height."""
     skin = np.array([224, 172, 140]) - rng.integers(0, 60)
     dark = np.array([50, 34, 28]) + rng.integers(0, 40, 3)
