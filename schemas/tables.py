@@ -189,7 +189,7 @@ BALANCE_SUMMARY = _table(
     Column("evenness", _D, "shannon_nats over the logarithm of the number of declared cells", *_SHARE),
     Column("effective_categories", _D, "1/Σp² of the known shares", "", True, 0),
     Column(
-        "imbalance_ratio", _D, "largest over smallest declared cell; null when a declared cell is empty", "", True, 1
+        "imbalance_ratio", _D, "largest over smallest declared cell; null when the smallest is empty or withheld", "", True, 1
     ),
 )
 LOSSES = _table(

@@ -55,16 +55,27 @@ def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argp
     command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
     command.add_argument("--output", required=True, metavar="URI", help="folder or s3:// prefix for store and runs")
     command.add_argument("--config", metavar="FILE", help="TOML file, one table per section")
-    command.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], dest="assignments",
-                         help="override one setting; may be repeated")
-    command.add_argument("--log", metavar="FILE", help="append JSON lines here (default: standard error when it "
-                         "is not a terminal)")
+    command.add_argument(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        action="append",
+        default=[],
+        dest="assignments",
+        help="override one setting; may be repeated",
+    )
+    command.add_argument(
+        "--log", metavar="FILE", help="append JSON lines here (default: standard error when it is not a terminal)"
+    )
     return command
 
 
 def _images(command: argparse.ArgumentParser, required: bool) -> None:
-    command.add_argument("--images", required=required, metavar="URI",
-                         help="folder, file://, s3://bucket/prefix, or a .csv/.parquet manifest with a column uri")
+    command.add_argument(
+        "--images",
+        required=required,
+        metavar="URI",
+        help="folder, file://, s3://bucket/prefix, or a .csv/.parquet manifest with a column uri",
+    )
 
 
 def _labels(command: argparse.ArgumentParser) -> None:
@@ -78,8 +89,12 @@ def _labels(command: argparse.ArgumentParser) -> None:
 def _export(command: argparse.ArgumentParser) -> None:
     command.add_argument("--run", metavar="RUN_ID", help="run to export (default: the published one)")
     command.add_argument("--to", required=True, metavar="FOLDER", help="local folder for the training set")
-    command.add_argument("--split-by", choices=("cluster", "subject"), default="cluster",
-                         help="keep all faces of one on the same side (default: %(default)s)")
+    command.add_argument(
+        "--split-by",
+        choices=("cluster", "subject"),
+        default="cluster",
+        help="keep all faces of one on the same side (default: %(default)s)",
+    )
     command.add_argument("--attributes", metavar="A,B", type=_names, default=(), help="labels to balance and export")
 
 

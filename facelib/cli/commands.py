@@ -112,6 +112,8 @@ def _label_source(arguments: argparse.Namespace, config: PipelineConfig) -> Labe
         for name, value in given.items():
             if value:
                 raise ConfigError(f"{name} needs a labels file: add --labels FILE")
+        if config.audit.categories or config.audit.reference:
+            raise ConfigError("audit.categories and audit.reference need a labels file: add --labels FILE")
         return None
     if not arguments.label_key:
         raise ConfigError("--labels needs --label-key: name the column with the path of each image")
@@ -138,7 +140,9 @@ def _new_run(
     from facelib.spark.run_record import RunRecord
 
     given = {k: v for k, v in vars(arguments).items() if k not in ("command", "log") and v}
-    record = RunRecord.begin(arguments.images, {**given, "root": listing.root}, config_dict(config), config_hash(config))
+    record = RunRecord.begin(
+        arguments.images, {**given, "root": listing.root}, config_dict(config), config_hash(config)
+    )
     with _recorded(record, arguments, config, spark) as context:
         yield context
 

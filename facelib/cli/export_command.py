@@ -20,9 +20,7 @@ def command(arguments: argparse.Namespace) -> int:
     from facelib.spark.session import session
     from facelib.spark.tables import Place
 
-    config = load_config(
-        PipelineConfig, Path(arguments.config) if arguments.config else None, arguments.assignments
-    )
+    config = load_config(PipelineConfig, Path(arguments.config) if arguments.config else None, arguments.assignments)
     store = open_store(arguments.output, config.storage)
     run_id = arguments.run or current_run_id(store)
     if run_id is None:

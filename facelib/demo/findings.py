@@ -64,8 +64,9 @@ def _exact(pairs: list[dict[str, str]], by_name: dict[str, Any]) -> Finding:
 
 
 def _near(pairs: list[dict[str, str]], by_name: dict[str, Any]) -> Finding:
-    groups = [(by_name[p["original"]]["near_duplicate_group"], by_name[p["copy"]]["near_duplicate_group"])
-              for p in pairs]
+    groups = [
+        (by_name[p["original"]]["near_duplicate_group"], by_name[p["copy"]]["near_duplicate_group"]) for p in pairs
+    ]
     found = sum(a is not None and a == b for a, b in groups)
     return Finding("near duplicates", str(len(pairs)), f"{found} of them found")
 
@@ -79,8 +80,12 @@ def _identities(subject_of: dict[str, str], by_name: dict[str, Any], clusters: l
     return [
         Finding("planted pictures with a face", str(len(named)), str(len(known))),
         Finding("identities", str(len(set(subject_of.values()))), f"{len(set(predicted))} clusters"),
-        Finding("pairwise F of the clusters", "≥ 0.90", f"{pairwise.f1:.3f} (precision {pairwise.precision:.3f}, "
-                f"recall {pairwise.recall:.3f})", pairwise.f1 >= 0.90),
+        Finding(
+            "pairwise F of the clusters",
+            "≥ 0.90",
+            f"{pairwise.f1:.3f} (precision {pairwise.precision:.3f}, recall {pairwise.recall:.3f})",
+            pairwise.f1 >= 0.90,
+        ),
         Finding("BCubed F of the clusters", "", f"{bcubed.f1:.3f}"),
     ]
 
@@ -100,17 +105,24 @@ def queries(output: Path, run_id: str) -> list[tuple[str, str]]:
     run = (output / "runs" / run_id).resolve()
     sql_files = {t: f"'{run}/{t}/*.parquet'" for t in ("images", "faces", "clusters", "balance")}
     return [
-        ("What became of the archive",
-         f"SELECT status, reason, count(*) AS images\nFROM {sql_files['images']}\nGROUP BY ALL ORDER BY images DESC;"),
-        ("The largest identity clusters and the quality of their faces",
-         "SELECT cluster_id, count(*) AS faces, round(avg(similarity_to_centroid), 3) AS cohesion,\n"
-         f"       round(avg(quality_score), 2) AS quality\nFROM {sql_files['clusters']} JOIN {sql_files['faces']} "
-         "USING (face_id)\nWHERE role <> 'noise' GROUP BY ALL ORDER BY faces DESC, cluster_id LIMIT 5;"),
-        ("Balance: the same group among images and among people",
-         "SELECT attributes[1] AS attribute, coalesce(groups[1], '(missing)') AS category, unit, n,\n"
-         "       round(share, 3) AS share, round(ci_low, 3) AS ci_low, round(ci_high, 3) AS ci_high\n"
-         f"FROM {sql_files['balance']}\nWHERE len(attributes) = 1 AND unit IN ('image', 'cluster')\n"
-         "ORDER BY attribute, category, unit;"),
+        (
+            "What became of the archive",
+            "SELECT status, reason, count(*) AS images\n"
+            f"FROM {sql_files['images']}\nGROUP BY ALL ORDER BY images DESC;",
+        ),
+        (
+            "The largest identity clusters and the quality of their faces",
+            "SELECT cluster_id, count(*) AS faces, round(avg(similarity_to_centroid), 3) AS cohesion,\n"
+            f"       round(avg(quality_score), 2) AS quality\nFROM {sql_files['clusters']} JOIN {sql_files['faces']} "
+            "USING (face_id)\nWHERE role <> 'noise' GROUP BY ALL ORDER BY faces DESC, cluster_id LIMIT 5;",
+        ),
+        (
+            "Balance: the same group among images and among people",
+            "SELECT attributes[1] AS attribute, coalesce(groups[1], '(missing)') AS category, unit, n,\n"
+            "       round(share, 3) AS share, round(ci_low, 3) AS ci_low, round(ci_high, 3) AS ci_high\n"
+            f"FROM {sql_files['balance']}\nWHERE len(attributes) = 1 AND unit IN ('image', 'cluster')\n"
+            "ORDER BY attribute, category, unit;",
+        ),
     ]
 
 

@@ -468,14 +468,14 @@ def _add_ears(surface: Surface, p: Identity) -> None:
 
 def _add_body(surface: Surface, p: Identity) -> None:
     x, y = grid()
-    shoulder = 13.4 + 0.5 * np.maximum(np.abs(x) - p.neck_width, 0) ** 0.85
+    shoulder = 13.4 + 0.034 * np.maximum(np.abs(x) - 0.7 * p.neck_width, 0) ** 2
     collar = 16.4 - 1.2 * (x / p.neck_width) ** 2
     neckline = np.maximum(shoulder, collar)
     covered = y > neckline
     width = p.neck_width + 0.12 * np.maximum(y - 11.0, 0) ** 1.7
     across = np.sqrt(np.clip(1 - (x / width) ** 2, 0, 1))
     neck = np.where((np.abs(x) < width) & (y > 5) & ~covered, BACK - 0.5 + 4.6 * across, np.float32(NOTHING))
-    drop = np.sqrt(np.clip((y - shoulder + 0.3) / 6, 0.0, 1.0))
+    drop = 1 - np.exp(-np.maximum(y - shoulder + 0.3, 0) / 2.5)
     hem = 0.3 * np.exp(-(((y - neckline - 0.45) / 0.4) ** 2))
     torso = np.where(covered, BACK - 1.5 + 6.0 * drop - 0.01 * x**2 + hem, np.float32(NOTHING))
     surface.height = np.maximum(surface.height, np.maximum(neck, torso)).astype(np.float32)
@@ -548,18 +548,18 @@ def _add_hair(surface: Surface, p: Identity, rng: np.random.Generator) -> None:
     x, y = grid()
     shape = (y.size, x.size)
     curly = p.hair == "curly"
-    lumps = noise(rng, shape, 9 if curly else 20)
+    lumps = noise(rng, shape, 7 if curly else 20)
     volume = {"bald": 0.12, "cropped": 0.2, "short": 0.8, "curly": 1.9, "bob": 1.3, "long": 1.2}[p.hair]
     volume *= 0.6 + 0.5 * p.hair_volume
     thick = volume * (1 - 0.6 * smoothstep(-3.0, 3.0, y)) if p.hair in ("bald", "cropped", "short") else volume
-    cap = dome(_grown(p, thick + (0.22 if curly else 0.06) * lumps), 0.5 * volume)
+    cap = dome(_grown(p, thick + (0.12 if curly else 0.06) * lumps), 0.5 * volume)
     edge = _hair_edge(p) + 0.18 * noise(rng, shape, 5) + (0.35 * lumps if curly else 0)
     soft = 0.5 if p.hair in ("cropped", "bald") else 0.22
     grows = smoothstep(-soft, soft, edge - y)
     if p.hair in ("bob", "long"):
         cap = np.maximum(cap, _curtain(p, lumps))
-    strands = _strands(p, rng, lumps) if not curly else 1.2 * noise(rng, shape, 4) + 0.5 * lumps
-    relief = cap + (0.05 if not curly else 0.16) * strands
+    strands = _strands(p, rng, lumps) if not curly else 0.9 * noise(rng, shape, 3) + 0.4 * lumps
+    relief = cap + (0.05 if not curly else 0.09) * strands
     shown = grows * (relief > np.maximum(surface.height, BACK - 6) - 0.6)
     shown = np.asarray(cv2.GaussianBlur(shown.astype(np.float32), (0, 0), 0.9), np.float32)
     surface.height = np.where(shown > 0.5, np.maximum(relief, surface.height), surface.height)

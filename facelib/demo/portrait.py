@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from facelib.demo.head import (
     BACK,
+    X_LEFT,
+    X_RIGHT,
+    Y_BOTTOM,
     GroupTraits,
     Identity,
     Map,
@@ -55,10 +58,11 @@ def render_portrait(identity: Identity, rng: np.random.Generator, size: int | No
     surface = _cached_surface(identity).copy()
     paint_face(surface, identity, expression)
     cloth = np.asarray(rng.uniform(0.01, 0.6) * rng.uniform(0.3, 1.0, 3), np.float32)
-    surface.albedo += surface.cloth[..., None] * (cloth - surface.albedo)
-    rgba = view(surface, shade(surface, light, camera), camera, size)
-    backdrop = render_background(rng, size)
-    picture = backdrop + rgba[..., 3:] * (rgba[..., :3] - backdrop)
+    body = window(X_LEFT, X_RIGHT, 10.0, Y_BOTTOM)[0]
+    surface.albedo[body] += surface.cloth[body][..., None] * (cloth - surface.albedo[body])
+    shown, cover = view(surface, shade(surface, light, camera), camera, size)
+    picture = render_background(rng, size)
+    picture += cv2.merge([cover] * 3) * (shown - picture)
     if identity.glasses != "none":
         picture = _wear_glasses(picture, identity, surface, camera, light)
     return _photograph(picture, rng)
@@ -242,9 +246,9 @@ def _wear_glasses(picture: Map, p: Identity, surface: Surface, camera: Camera, l
     fall = np.array(light.direction[:2]) * px_per_cm
     moved = np.array([[1, 0, -0.7 * fall[0]], [0, 1, -0.9 * fall[1]]])
     shadow = cv2.warpAffine(shadow, moved, (size, size))
-    picture = picture * (1 - 0.35 * shadow[..., None])
-    picture += (0.06 / 255 * lens.astype(np.float32))[..., None] * (1 - picture)
-    cover = (frame.astype(np.float32) / 255)[..., None]
+    picture = picture * cv2.merge([1 - 0.35 * shadow] * 3)
+    picture += cv2.merge([0.06 / 255 * lens.astype(np.float32)] * 3) * (1 - picture)
+    cover = cv2.merge([frame.astype(np.float32) / 255] * 3)
     lit = 0.55 * np.asarray(light.key, np.float32) + 0.4
     tint = encode(np.asarray(p.glasses_colour, np.float32) * lit)
     return np.asarray(picture + cover * (tint - picture), np.float32)
@@ -269,8 +273,8 @@ def render_background(rng: np.random.Generator, size: int) -> Map:
     elif kind == 2:
         for _ in range(24):
             x, y, r = (int(v) for v in rng.integers([0, 0, 2], [64, 64, 8]))
-            cv2.circle(scene, (x, y), r, tuple(np.clip(second + rng.uniform(0, 0.4, 3), 0, 1)), -1, cv2.LINE_AA)
-        scene = cv2.GaussianBlur(scene, (0, 0), float(rng.uniform(0.8, 2.0)))
+            cv2.circle(scene, (x, y), r, tuple(np.clip(second + rng.uniform(0, 0.3, 3), 0, 1)), -1, cv2.LINE_AA)
+        scene = cv2.GaussianBlur(scene, (0, 0), float(rng.uniform(1.6, 3.0)))
     elif kind == 3:
         scene = scene + 0.05 * noise(rng, (64, 64), float(rng.uniform(6, 20)))[..., None]
     scene = cv2.resize(np.clip(scene, 0, 1), (size, size), interpolation=cv2.INTER_CUBIC)
@@ -280,9 +284,9 @@ def render_background(rng: np.random.Generator, size: int) -> Map:
 def _photograph(picture: Map, rng: np.random.Generator) -> Image:
     """Exposure, white balance, focus and sensor noise; RGB uint8."""
     size = picture.shape[0]
-    picture = picture * (rng.uniform(0.88, 1.1) * rng.uniform(0.97, 1.03, 3)).astype(np.float32)
+    gain = rng.uniform(0.88, 1.1) * rng.uniform(0.97, 1.03, 3) * 255
+    picture = cv2.multiply(picture, (*(float(g) for g in gain), 0.0))
     picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.35, 1.1)) * size / 448)
     grain = rng.standard_normal((size, size), np.float32) * np.float32(rng.uniform(0.5, 5.5))
-    picture *= 255
-    picture += grain[..., None]
+    picture += cv2.merge([grain] * 3)
     return np.asarray(np.clip(picture, 0, 255, out=picture), np.uint8)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from facelib.demo.head import BACK, PX_PER_CM, X_LEFT, Y_TOP, Colour, Map, Surface, smoothstep
 
 PIVOT = (0.0, 5.0, BACK)  # cm; the head turns about this point
-_MARCH_TOP, _MARCH_BOTTOM, _MARCH_STEPS = 4.5, BACK - 3.5, 32
+_MARCH_TOP, _MARCH_BOTTOM, _MARCH_STEPS = 4.5, BACK - 3.5, 28
 _DEEPEST = BACK - 3.0  # cm; what lies behind is background
 _MARCH_SIZE = 192
 _SHADOW_STEPS = 12
@@ -77,23 +77,30 @@ def shade(surface: Surface, light: Light, camera: Camera) -> Map:
     normal = _normals(height)
     facing = _dot(normal, to_lamp)
     lit = _shadow(height, to_lamp)
-    soft = np.clip((facing[..., None] + _WRAP) / (1 + _WRAP), 0, 1)
-    hard = np.clip(facing, 0, 1)[..., None]
-    diffuse = soft + surface.hair[..., None] * (hard - soft)
-    diffuse *= lit[..., None] * np.asarray(light.key, np.float32)
+    hard = np.clip(facing, 0, 1)
     sky = 0.5 - 0.5 * normal[1] - 0.15 * np.abs(normal[0])
+    opposite = (turn.T @ _unit((-light.direction[0], 0, 0.6))).astype(np.float32)
+    side = np.clip(_dot(normal, opposite), 0, 1)
     open_to_air = _openness(height)
-    around = sky[..., None] * np.asarray(light.ambient, np.float32)
-    side = np.clip(_dot(normal, (turn.T @ _unit((-light.direction[0], 0, 0.6))).astype(np.float32)), 0, 1)
-    around += side[..., None] * np.asarray(light.fill, np.float32)
-    out = surface.albedo * (diffuse * (0.45 + 0.55 * open_to_air[..., None]) + around * open_to_air[..., None])
-    half = _unit(to_lamp + to_eye).astype(np.float32)
-    shine = np.clip(_dot(normal, half), 0, 1)
+    direct = lit * (0.45 + 0.55 * open_to_air)
+    gleam = _gleam(surface, np.clip(_dot(normal, _unit(to_lamp + to_eye).astype(np.float32)), 0, 1)) * lit
+    planes = []
+    for wrap, key, ambient, fill, albedo in zip(
+        _WRAP, light.key, light.ambient, light.fill, cv2.split(surface.albedo), strict=True
+    ):
+        soft = np.clip((facing + wrap) / (1 + wrap), 0, 1)
+        soft += surface.hair * (hard - soft)
+        received = soft * direct * key + (sky * ambient + side * fill) * open_to_air
+        planes.append(encode(albedo * received + gleam * key))
+    return np.asarray(cv2.merge(planes), np.float32)
+
+
+def _gleam(surface: Surface, shine: Map) -> Map:
+    """Blinn-Phong highlight: broad on skin and hair, sharp on wet and oily places."""
     broad = _sixteenth(shine)
     sharp = broad * broad * broad * broad
-    gleam = surface.gloss * lit * (0.10 * broad + 0.22 * np.maximum(surface.gloss - 0.2, 0) * sharp)
-    gleam *= 1 - 0.6 * surface.hair
-    return encode(out + gleam[..., None] * np.asarray(light.key, np.float32))
+    gleam = 0.10 * broad + 0.22 * np.maximum(surface.gloss - 0.2, 0) * sharp
+    return np.asarray(surface.gloss * gleam * (1 - 0.6 * surface.hair), np.float32)
 
 
 def encode(linear: Map) -> Map:
@@ -101,23 +108,21 @@ def encode(linear: Map) -> Map:
     return _CURVE[np.clip(linear * (_CURVE.size / 2), 0, _CURVE.size - 1).astype(np.int32)]
 
 
-def view(surface: Surface, colour: Map, camera: Camera, size: int) -> Map:
-    """RGBA (size, size, 4) float32 of the shaded surface; alpha is 0 where the background shows."""
+def view(surface: Surface, colour: Map, camera: Camera, size: int) -> tuple[Map, Map]:
+    """RGB (size, size, 3) of the shaded surface, and its cover (size, size), 0 where the background shows."""
     ax, ay, bx, by = _rays(camera, _MARCH_SIZE)
     depth = _march(surface.height, ax, ay, bx, by)
-    full = _rays(camera, size)
+    ax, ay, bx, by = _rays(camera, size)
     depth = cv2.resize(depth, (size, size), interpolation=cv2.INTER_LINEAR)
-    x, y = full[0] + depth * full[2], full[1] + depth * full[3]
-    for _ in range(2):
-        found = _sample(surface.height, x, y)
-        near = np.abs(found - depth) < 0.6
-        depth = np.where(near, 0.5 * (depth + found), depth)
-        x, y = full[0] + depth * full[2], full[1] + depth * full[3]
+    found = _sample(surface.height, ax + depth * bx, ay + depth * by)
+    depth = np.where(np.abs(found - depth) < 0.6, 0.5 * (depth + found), depth)
+    x, y = ax + depth * bx, ay + depth * by
     solid = (surface.height > _DEEPEST).astype(np.float32)
-    packed = np.dstack([colour, cv2.GaussianBlur(solid, (0, 0), 0.7)])
-    rgba = cv2.remap(packed, _column(x), _row(y), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    rgba[..., 3] = smoothstep(0.35, 0.75, rgba[..., 3]) * smoothstep(_MARCH_BOTTOM, _DEEPEST, depth)
-    return np.asarray(rgba, np.float32)
+    columns, rows = _column(x), _row(y)
+    rgb = cv2.remap(colour, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    cover = _sample(cv2.GaussianBlur(solid, (0, 0), 0.7), x, y)
+    cover = smoothstep(0.35, 0.75, cover) * smoothstep(_MARCH_BOTTOM, _DEEPEST, depth)
+    return np.asarray(rgb, np.float32), np.asarray(cover, np.float32)
 
 
 def _unit(v: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -176,17 +181,14 @@ def _openness(height: Map) -> Map:
 def _rays(camera: Camera, size: int) -> tuple[Map, Map, Map, Map]:
     """Per pixel the line x = ax + z·bx, y = ay + z·by, head axes; each (size, size)."""
     turn = camera.rotation().T
-    steps = ((np.arange(size) + 0.5) / size - 0.5) * camera.span
-    px, py = np.meshgrid(steps + camera.centre[0], steps + camera.centre[1])
     eye = turn @ (np.array([*camera.centre, camera.distance]) - PIVOT) + PIVOT
-    dx, dy, dz = (
-        turn[k, 0] * (px - camera.centre[0]) + turn[k, 1] * (py - camera.centre[1]) - turn[k, 2] * camera.distance
-        for k in range(3)
-    )
-    bx, by = dx / dz, dy / dz
-    lines = (eye[0] - eye[2] * bx, eye[1] - eye[2] * by, bx, by)
-    ax, ay, bx, by = (np.asarray(v, np.float32) for v in lines)
-    return ax, ay, bx, by
+    steps = (((np.arange(size) + 0.5) / size - 0.5) * camera.span).astype(np.float32)
+    weight = turn.astype(np.float32)
+    back = (turn[:, 2] * camera.distance).astype(np.float32)
+    dx, dy, dz = (weight[k, 0] * steps[None, :] + (weight[k, 1] * steps[:, None] - back[k]) for k in range(3))
+    dx /= dz
+    dy /= dz
+    return np.float32(eye[0]) - np.float32(eye[2]) * dx, np.float32(eye[1]) - np.float32(eye[2]) * dy, dx, dy
 
 
 def _march(height: Map, ax: Map, ay: Map, bx: Map, by: Map) -> Map:

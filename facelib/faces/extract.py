@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from facelib.errors import AccessDeniedError, ObjectChangedError, ObjectNotFoundError, StorageError
 from facelib.faces.chip import cut_chip, encode_chip
 from facelib.faces.detector import Detector, DetectSettings
 from facelib.faces.landmarks import PREDICTOR_ID, FivePointPredictor, box_from_detection
-
-from facelib.errors import AccessDeniedError, ObjectChangedError, ObjectNotFoundError, StorageError
 from facelib.faces.measures import measure_chip, measure_geometry
 from facelib.faces.mtcnn_weights import weights_digest
 from facelib.ids import settings_digest

@@ -27,7 +27,13 @@ def face_rows(rows: pa.Table, run_id: str, settings: QualitySettings) -> pa.Tabl
         *(
             _numbers(rows, n)
             for n in (
-                "eye_distance_px", "yaw_deg", "pitch_deg", "brightness", "contrast", "sharpness", "detection_score"
+                "eye_distance_px",
+                "yaw_deg",
+                "pitch_deg",
+                "brightness",
+                "contrast",
+                "sharpness",
+                "detection_score",
             )
         )
     )

@@ -39,7 +39,7 @@ class ChipMeasures:
     ita_deg: float | None
 
 
-def measure_geometry(points: npt.NDArray[np.floating]) -> FaceGeometry:
+def measure_geometry(points: npt.NDArray[np.float64]) -> FaceGeometry:
     """Geometry from float (5, 2) points: eye corners right of the picture, left of it, and nose base.
 
     Weak perspective, eyes in one plane and the nose base `d` eye distances before it: a head turned by

@@ -14,7 +14,6 @@ A face found by a retry can have a score below `thresholds[2]`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -110,16 +109,15 @@ class Mtcnn:
         """Squares that the first network takes for faces."""
         height, width = image.shape[:2]
         scales = pyramid_scales(height, width, settings.min_face_px, settings.scale_factor)
-        least = math.log(settings.thresholds[0] / (1 - settings.thresholds[0]))
         boxes: list[Floats] = [np.empty((0, 4))]
         scores: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)]
         for scale, level in zip(scales, pyramid(image, scales), strict=True):
             outputs = propose(self._pnet, torch.from_numpy(level).permute(2, 0, 1)[None])
-            logits, offsets = (t.numpy() for t in outputs)
-            rows, columns = np.nonzero(logits > least)
+            level_scores, offsets = (t.numpy() for t in outputs)
+            rows, columns = np.nonzero(level_scores > settings.thresholds[0])
             if len(rows) == 0:
                 continue
-            score = logits[rows, columns]
+            score = level_scores[rows, columns]
             order = by_score(score)
             rows, columns = rows[order], columns[order]
             box = cell_boxes(rows, columns, offsets[rows, columns].astype(np.float64)) / scale

@@ -11,6 +11,9 @@ from facelib.faces.mtcnn_weights import load_weights
 
 Layers = dict[str, torch.Tensor]
 
+_LARGEST_SCORE = 1 - 2**-24
+"""The float32 before 1, the largest that TensorFlow's softmax was seen to give."""
+
 
 def load_layers(net: str) -> Layers:
     """Tensors of `net`; the face layer holds one row, the difference of its two classes.
@@ -28,16 +31,16 @@ def load_layers(net: str) -> Layers:
 
 
 def propose(layers: Layers, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The proposal network over (1, 3, h, w): face logits (h', w') and box offsets (h', w', 4).
+    """The proposal network over (1, 3, h, w): face scores (h', w') and box offsets (h', w', 4).
 
     Three channels run faster plane by plane, more of them interleaved (measured on AVX2).
     """
     x = _pool_pairs(_conv(layers, "conv1", image.contiguous()))
     x = x.contiguous(memory_format=torch.channels_last)
     x = _conv(layers, "conv3", _conv(layers, "conv2", x))
-    logits = F.conv2d(x, layers["face.weight"], layers["face.bias"])
+    scores = _score(F.conv2d(x, layers["face.weight"], layers["face.bias"]))
     offsets = F.conv2d(x, layers["offsets.weight"], layers["offsets.bias"])
-    return logits[0, 0], offsets[0].permute(1, 2, 0)
+    return scores[0, 0], offsets[0].permute(1, 2, 0)
 
 
 def refine_crops(layers: Layers, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,7 +48,7 @@ def refine_crops(layers: Layers, crops: torch.Tensor) -> tuple[torch.Tensor, tor
     x = _pool(_conv(layers, "conv1", crops), 3, ceil=True)
     x = _pool(_conv(layers, "conv2", x), 3, ceil=False)
     x = _dense(layers, _conv(layers, "conv3", x))
-    return _score(layers, x), _linear(layers, "offsets", x)
+    return _score(_linear(layers, "face", x))[:, 0], _linear(layers, "offsets", x)
 
 
 def describe_crops(layers: Layers, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -54,7 +57,7 @@ def describe_crops(layers: Layers, crops: torch.Tensor) -> tuple[torch.Tensor, t
     x = _pool(_conv(layers, "conv2", x), 3, ceil=False)
     x = _pool(_conv(layers, "conv3", x), 2, ceil=True)
     x = _dense(layers, _conv(layers, "conv4", x))
-    return _score(layers, x), _linear(layers, "offsets", x), _linear(layers, "points", x)
+    return _score(_linear(layers, "face", x))[:, 0], _linear(layers, "offsets", x), _linear(layers, "points", x)
 
 
 def _conv(layers: Layers, name: str, x: torch.Tensor) -> torch.Tensor:
@@ -84,5 +87,6 @@ def _dense(layers: Layers, x: torch.Tensor) -> torch.Tensor:
     return F.prelu(_linear(layers, "dense", x.flatten(1)), layers["dense.slope"])
 
 
-def _score(layers: Layers, x: torch.Tensor) -> torch.Tensor:
-    return torch.sigmoid(_linear(layers, "face", x))[:, 0]
+def _score(logits: torch.Tensor) -> torch.Tensor:
+    """Scores; saturated ones are equal, as in the original, whose order of candidates depends on it."""
+    return torch.sigmoid(logits).clamp(max=_LARGEST_SCORE)

@@ -50,7 +50,8 @@ def quality_score(
     exposed = np.clip(np.minimum(brightness / _DARK, (1 - brightness) / (1 - _BRIGHT)), 0, 1)
     pose = np.cos(np.radians(yaw_deg)) * np.cos(np.radians(pitch_deg))
     product = size * sharp * depth * exposed * np.nan_to_num(np.clip(pose, 0, 1)) * detection_score
-    return np.clip(product, 0.0, 1.0)
+    score: Column = np.clip(product, 0.0, 1.0)
+    return score
 
 
 def decide(

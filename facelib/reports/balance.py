@@ -93,7 +93,7 @@ def balance_cells(
     Raises ConfigError for a missing column, a value outside the categories or a bad reference.
     """
     rules = _Rules(categories, min_cell, confidence, reference or {}, flag_below, flag_above)
-    _check_reference(rules.reference, attributes, categories)
+    check_reference(rules.reference, attributes, categories)
     parts = [
         _cell_rows(unit, names, counts, rules)
         for unit, table in units.items()
@@ -213,7 +213,8 @@ def _summary_row(unit: str, names: tuple[str, ...], counts: Int64, min_cell: int
     }
 
 
-def _check_reference(reference: Reference, attributes: Sequence[str], categories: Mapping[str, Sequence[str]]) -> None:
+def check_reference(reference: Reference, attributes: Sequence[str], categories: Mapping[str, Sequence[str]]) -> None:
+    """ConfigError when reference shares name no attribute, miss a category, or do not add up to 1."""
     for a, shares in reference.items():
         if a not in attributes or a not in categories:
             raise ConfigError(f"reference shares are given for {a}, which is no attribute: correct the name")

@@ -11,9 +11,7 @@ import pyarrow as pa
 from facelib.errors import ConfigError
 
 SUBJECT = "subject"
-LABEL_ROWS_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("image_id", "attribute", "value", "source")]
-)
+LABEL_ROWS_SCHEMA = pa.schema([(name, pa.string()) for name in ("image_id", "attribute", "value", "source")])
 
 
 def image_of_key(image_ids: Sequence[str], keys: Sequence[str], uris: Sequence[str]) -> dict[str, str]:
@@ -24,8 +22,13 @@ def image_of_key(image_ids: Sequence[str], keys: Sequence[str], uris: Sequence[s
 
 
 def label_rows(
-    labels: pa.Table, key: str, subject: str | None, attributes: Sequence[str], images: Mapping[str, str],
-    secret: bytes, file: str,
+    labels: pa.Table,
+    key: str,
+    subject: str | None,
+    attributes: Sequence[str],
+    images: Mapping[str, str],
+    secret: bytes,
+    file: str,
 ) -> tuple[pa.Table, int]:
     """(rows under LABEL_ROWS_SCHEMA, number of label rows whose image was not listed).
 

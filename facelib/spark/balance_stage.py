@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facelib.errors import ConflictError, ObjectNotFoundError
-from facelib.reports.balance import balance_cells, balance_summary
+from facelib.reports.balance import balance_cells, balance_summary, check_reference
 from facelib.reports.label_file import LabelColumns, declared_categories, read_label_file
 from facelib.reports.labels import SUBJECT, image_of_key, label_rows
 from facelib.reports.losses import losses
@@ -40,8 +41,9 @@ class LabelSource:
         return cls(uri, columns, read_label_file(data, name, columns))
 
     def check(self, audit: AuditSettings) -> None:
-        """ConfigError when the values do not fit the declared categories."""
-        declared_categories(self.rows.select(self.columns.attributes), audit.categories)
+        """ConfigError when the values do not fit the declared categories or reference shares."""
+        categories = declared_categories(self.rows.select(self.columns.attributes), audit.categories)
+        check_reference(audit.reference, self.columns.attributes, categories)
 
 
 def label_stage(context: StageContext, listing: Listing, source: LabelSource | None) -> None:
@@ -57,9 +59,7 @@ def _label_rows(context: StageContext, listing: Listing, source: LabelSource | N
     if source is None:
         return pa.table({n: pa.array([], pa.string()) for n in ("image_id", "attribute", "value", "source")}), 0
     c = source.columns
-    return label_rows(
-        source.rows, c.key, c.subject, c.attributes, images, _secret(context.store), source.file
-    )
+    return label_rows(source.rows, c.key, c.subject, c.attributes, images, _secret(context.store), source.file)
 
 
 def _secret(store: ObjectStore) -> bytes:
@@ -67,10 +67,8 @@ def _secret(store: ObjectStore) -> bytes:
     try:
         return store.get(_SECRET)
     except ObjectNotFoundError:
-        try:
+        with suppress(ConflictError):  # another driver made it first
             store.put_if(_SECRET, secrets.token_bytes(32), expected=None)
-        except ConflictError:
-            pass  # another driver made it first
         return store.get(_SECRET)
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 
@@ -33,8 +34,11 @@ def check_stage(context: StageContext) -> None:
         context.record.conservation = account.as_dict()
         context.write_arrow(pa.Table.from_pylist(rows, schema=_rows_schema()), CHECKS)
         failed = [r for r in rows if not r["success"] and r["severity"] == "critical"]
-        facts.update(expectations=len(rows), failed_critical=len(failed),
-                     failed_warning=sum(not r["success"] for r in rows) - len(failed))
+        facts.update(
+            expectations=len(rows),
+            failed_critical=len(failed),
+            failed_warning=sum(not r["success"] for r in rows) - len(failed),
+        )
     if failed:
         raise GateError(_sentence(context, failed, account))
 
@@ -55,24 +59,30 @@ def conservation(context: StageContext) -> Conservation:
     images = context.read_arrow(IMAGES, ["image_id", "status", "reason", "n_faces"])
     faces = context.read_arrow(FACES, ["face_id"])
     clusters = context.read_arrow(CLUSTERS, ["face_id", "role"])
-    outcomes: dict[tuple[str, str | None], int] = {}
-    for pair in zip(images.column("status").to_pylist(), images.column("reason").to_pylist(), strict=True):
-        outcomes[pair] = outcomes.get(pair, 0) + 1
-    roles: dict[str, int] = {}
-    for role in clusters.column("role").to_pylist():
-        roles[role] = roles.get(role, 0) + 1
+    outcomes = {(r["status"], r["reason"]): r["count_all"] for r in _counts(images, ["status", "reason"])}
+    roles = {r["role"]: r["count_all"] for r in _counts(clusters, ["role"])}
     keys = (images.column("image_id"), faces.column("face_id"), clusters.column("face_id"))
     repeated = sum(len(k) - len(k.unique()) for k in keys)
-    n_faces = sum(n or 0 for n in images.column("n_faces").to_pylist())
+    n_faces = pc.sum(images.column("n_faces")).as_py() or 0
     return conserve(context.record.stages["extract"]["listed"], outcomes, n_faces, len(faces), roles, repeated)
+
+
+def _counts(rows: pa.Table, columns: list[str]) -> Rows:
+    counted: Rows = rows.group_by(columns).aggregate([([], "count_all")]).to_pylist()
+    return counted
 
 
 def _conservation_row(account: Conservation) -> dict[str, Any]:
     return {
-        "suite": "run", "table_name": "images", "column_name": None, "expectation": "rows_add_up",
-        "severity": "critical", "success": account.balanced,
+        "suite": "run",
+        "table_name": "images",
+        "column_name": None,
+        "expectation": "rows_add_up",
+        "severity": "critical",
+        "success": account.balanced,
         "observed": f"listed {account.listed} = ok {account.ok} + rejected {sum(account.rejected.values())}",
-        "n_unexpected": None, "unexpected_rate": None,
+        "n_unexpected": None,
+        "unexpected_rate": None,
     }
 
 
@@ -105,9 +115,7 @@ def run_suite(table: Table, expectations: list[Expectation], frame: DataFrame) -
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         asset = context.data_sources.add_spark("spark").add_dataframe_asset(table.name)
         batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-        wanted = [
-            get_expectation_impl(e.type)(**e.arguments, meta={"severity": e.severity}) for e in expectations
-        ]
+        wanted = [get_expectation_impl(e.type)(**e.arguments, meta={"severity": e.severity}) for e in expectations]
         made = gx.ExpectationSuite(table.name, expectations=wanted)
         result = batch.validate(made, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
     return [_row(table, r) for r in result.results]

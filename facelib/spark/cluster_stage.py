@@ -90,8 +90,12 @@ def _block_task(shared: Broadcast[FloatArray], rows: int, settings: ClusterSetti
                 begun = time.process_time()
                 histogram = empty_histogram()
                 indices, cosine = knn_block(
-                    core[first : first + rows], core, settings.neighbours, first,
-                    tile=settings.tile, histogram=histogram,
+                    core[first : first + rows],
+                    core,
+                    settings.neighbours,
+                    first,
+                    tile=settings.tile,
+                    histogram=histogram,
                 )
                 yield pa.RecordBatch.from_pydict(
                     {

@@ -27,6 +27,7 @@ from schemas.contract import Table
 
 log = logging.getLogger("facelib")
 
+
 @dataclass(frozen=True)
 class StageContext:
     """Session, configuration, output place and record of the run at hand."""
@@ -81,7 +82,10 @@ class StageContext:
         try:
             yield
         except PySparkException as error:
-            raise _cause(error) from error
+            cause = _cause(str(error))
+            if cause is None:
+                raise
+            raise cause from error
         finally:
             done.set()
             if watcher.is_alive():
@@ -90,13 +94,13 @@ class StageContext:
             context.setLocalProperty("spark.job.description", None)
 
 
-def _cause(error: PySparkException) -> Exception:
-    """The FacelibError a task raised, as far as Spark's text still tells; else the error itself."""
-    for name, message in re.findall(r"facelib\.errors\.(\w+): (.+)", str(error)):
+def _cause(text: str) -> errors.FacelibError | None:
+    """The FacelibError a task raised, as far as Spark's text of the failure still tells."""
+    for name, message in re.findall(r"facelib\.errors\.(\w+): (.+)", text):
         kind = getattr(errors, name, None)
         if isinstance(kind, type) and issubclass(kind, errors.FacelibError):
             return kind(message.strip())
-    return error
+    return None
 
 
 def log_event(event: str, **facts: Any) -> None:

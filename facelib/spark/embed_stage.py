@@ -46,7 +46,9 @@ def embed_stage(context: StageContext) -> None:
         todo = [(source, target) for source, target in pairs if target not in done]
         results = _run(context, todo) if todo else []
         facts.update(
-            shards=len(context.record.shards), shards_computed=len(todo), faces=sum(r["faces"] for r in results),
+            shards=len(context.record.shards),
+            shards_computed=len(todo),
+            faces=sum(r["faces"] for r in results),
             cpu_seconds=round(sum(r["cpu_seconds"] for r in results), 3),
         )
 
@@ -56,7 +58,7 @@ def _run(context: StageContext, todo: list[tuple[str, str]]) -> list[Any]:
     shards = spark.createDataFrame(spark.sparkContext.parallelize(todo, len(todo)), "source string, target string")
     task = _embed_task(context.config.embed, context.place)
     with context.job(f"embed {len(todo)} shards", len(todo)):
-        return shards.mapInArrow(task, _RESULT).collect()
+        return list(shards.mapInArrow(task, _RESULT).collect())
 
 
 def _embed_task(settings: EmbedSettings, place: Place) -> Any:

@@ -87,8 +87,9 @@ def _task(shared: Broadcast[pa.Table], table: Table, source: Place, target: Plac
 def _with_chips(stored: pa.Table, chosen: pa.Table) -> pa.Table:
     stored = stored.filter(pc.is_valid(stored.column("face_index")))
     pairs = zip(stored.column("image_id").to_pylist(), stored.column("face_index").to_pylist(), strict=True)
-    position = pc.index_in(pa.array([face_id(i, n) for i, n in pairs], pa.string()),
-                           value_set=chosen.column("face_id").combine_chunks())
+    position = pc.index_in(
+        pa.array([face_id(i, n) for i, n in pairs], pa.string()), value_set=chosen.column("face_id").combine_chunks()
+    )
     found = pc.is_valid(position)
     rows = chosen.take(position.filter(found))
     return rows.append_column("chip", stored.column("chip").filter(found))

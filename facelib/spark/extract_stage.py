@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
+from facelib.clusters.duplicates import duplicate_rows
 from facelib.errors import DegenerateResultError
 from facelib.faces.extract import Member, extract, extract_id, has_retryable_failure
+from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
 from facelib.ids import digest, image_id
 from facelib.images.shards import INCOMPLETE, ListedImage, Shard, ShardPlan, plan_shards
 from facelib.spark.context import StageContext, log_event
-from facelib.clusters.duplicates import duplicate_rows
-from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
 from facelib.spark.pipeline_config import PipelineConfig
 from facelib.spark.tables import Batches, Place, read_frame, to_parquet
 from facelib.spark.types import spark_schema
@@ -32,8 +32,12 @@ _RESULT = "shard string, images long, faces long, bytes_read long, cpu_seconds d
 _PLAN_SCHEMA = pa.schema([("shard", pa.string()), ("image_id", pa.string())])
 _LISTING = pa.schema(
     [
-        ("image_id", pa.string()), ("uri", pa.string()), ("key", pa.string()), ("etag", pa.string()),
-        ("size_bytes", pa.int64()), ("modified_at", pa.timestamp("us", tz="UTC")),
+        ("image_id", pa.string()),
+        ("uri", pa.string()),
+        ("key", pa.string()),
+        ("etag", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_at", pa.timestamp("us", tz="UTC")),
     ]
 )
 IMAGE_STORE_COLUMNS = [c.name for c in IMAGES if c.name in EXTRACTED.names]
@@ -90,8 +94,11 @@ def extract_stage(context: StageContext, listing: Listing) -> None:
         used = sorted({names.get(s, s) for s in plan.assigned.values()})
         context.record.shards = [f"{folder}/{name}.parquet" for name in used]
         facts.update(
-            listed=listing.n, shards=len(used), shards_computed=len(results),
-            images_read=sum(r["images"] for r in results), bytes_read=sum(r["bytes_read"] for r in results),
+            listed=listing.n,
+            shards=len(used),
+            shards_computed=len(results),
+            images_read=sum(r["images"] for r in results),
+            bytes_read=sum(r["bytes_read"] for r in results),
             cpu_seconds=round(sum(r["cpu_seconds"] for r in results), 3),
         )
     with context.stage("images") as facts:
@@ -109,8 +116,10 @@ def _plan(listing: Listing, store: ObjectStore, folder: str, config: PipelineCon
         o.key.rsplit("/", 1)[1].removesuffix(".parquet") for o in store.list(f"{folder}/") if "/plans/" not in o.key
     }
     listed = [
-        ListedImage(*row) for row in zip(*(listing.rows.column(c).to_pylist() for c in
-                                           ("image_id", "uri", "etag", "size_bytes")), strict=True)
+        ListedImage(*row)
+        for row in zip(
+            *(listing.rows.column(c).to_pylist() for c in ("image_id", "uri", "etag", "size_bytes")), strict=True
+        )
     ]
     frozen = {name: frozenset(members) for name, members in planned.items()}
     plan = plan_shards(listed, frozen, finished, folder, config.extract)
@@ -146,7 +155,7 @@ def _run_shards(context: StageContext, plan: ShardPlan, folder: str) -> list[Any
     shards = spark.createDataFrame(spark.sparkContext.parallelize(rows, len(rows)), _SHARD_ROW)
     task = _shard_task(context.config, context.place, folder)
     with context.job(f"extract {len(rows)} shards", len(rows)):
-        return shards.mapInArrow(task, _RESULT).collect()
+        return list(shards.mapInArrow(task, _RESULT).collect())
 
 
 def _shard_task(config: PipelineConfig, place: Place, folder: str) -> Any:
@@ -179,7 +188,10 @@ def _extract_shard(shard: dict[str, Any], config: PipelineConfig, place: Place, 
     faces = len(table) - table.column("face_index").null_count
     return pa.RecordBatch.from_pydict(
         {
-            "shard": [name], "images": [len(members)], "faces": [faces], "bytes_read": [read],
+            "shard": [name],
+            "images": [len(members)],
+            "faces": [faces],
+            "bytes_read": [read],
             "cpu_seconds": [time.process_time() - begun],
         }
     )
@@ -195,8 +207,13 @@ def _wanted(context: StageContext, listing: Listing, plan: ShardPlan, names: dic
 def _images(context: StageContext, wanted: DataFrame) -> DataFrame:
     schema = spark_schema(EXTRACTED, IMAGE_STORE_COLUMNS).add("shard", "string")
     stored = read_frame(
-        context.spark, context.place, context.record.shards, [*IMAGE_STORE_COLUMNS, "face_index"], schema,
-        _one_row_per_image, "shard",
+        context.spark,
+        context.place,
+        context.record.shards,
+        [*IMAGE_STORE_COLUMNS, "face_index"],
+        schema,
+        _one_row_per_image,
+        "shard",
     )
     images = wanted.join(stored, ["image_id", "shard"], "inner").persist()
     keys = images.select("image_id", "uri", "content_sha256", "phash").toArrow()
@@ -216,8 +233,5 @@ def _faces(context: StageContext, wanted: DataFrame) -> DataFrame:
     def make(rows: pa.Table) -> pa.Table:
         return face_rows(rows, run_id, settings).select([*FACES.names, "shard"])
 
-    stored = read_frame(
-        context.spark, context.place, context.record.shards, FACE_STORE_COLUMNS, schema, make, "shard"
-    )
+    stored = read_frame(context.spark, context.place, context.record.shards, FACE_STORE_COLUMNS, schema, make, "shard")
     return stored.join(wanted.select("image_id", "shard"), ["image_id", "shard"], "left_semi")
-

@@ -51,7 +51,12 @@ class RunRecord:
         now = datetime.now(UTC)
         run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         return cls(
-            run_id, images, now.isoformat(), arguments=arguments, config=config, config_hash=config_hash,
+            run_id,
+            images,
+            now.isoformat(),
+            arguments=arguments,
+            config=config,
+            config_hash=config_hash,
             versions={"facelib": facelib.__version__, "python": platform.python_version()},
         )
 
@@ -61,7 +66,9 @@ class RunRecord:
         try:
             return cls(**json.loads(store.get(f"runs/{run_id}/run.json")))
         except ObjectNotFoundError:
-            raise ConfigError(f"there is no run {run_id} in {store.root}; see the folder runs/ for their names") from None
+            raise ConfigError(
+                f"there is no run {run_id} in {store.root}; see the folder runs/ for their names"
+            ) from None
 
     def save(self, store: ObjectStore) -> None:
         """Write run.json whole."""

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import Output, copy_image, facelib
+
 from facelib.demo.archive import PlantedArchive
 
 pytestmark = pytest.mark.spark

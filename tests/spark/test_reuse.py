@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Output, ServedArchive, copy_image, facelib
+
 from facelib.demo.archive import PlantedArchive
 
 pytestmark = pytest.mark.spark
@@ -99,7 +100,11 @@ def test_shard_size_changes_no_result(spark, archive: PlantedArchive, tmp_path: 
         assert code == 0
         output = Output(str(out))
         drop = ("run_id", "shard")
-        tables.append({t: output.table(t).drop_columns([c for c in drop if c in output.table(t).column_names])
-                       for t in ("images", "faces", "clusters", "edges")})
+        tables.append(
+            {
+                t: output.table(t).drop_columns([c for c in drop if c in output.table(t).column_names])
+                for t in ("images", "faces", "clusters", "edges")
+            }
+        )
     for name, table in tables[0].items():
         assert table.equals(tables[1][name]), name

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 from conftest import Output, ServedArchive, facelib, label_options
+
 from facelib.clusters.agreement import pairwise_scores
 from facelib.demo.archive import PlantedArchive
 from facelib.ids import face_id
@@ -119,9 +120,7 @@ def test_balance_of_images_counts_the_labels_file(output: Output, archive: Plant
     for attribute in ("skin_tone", "glasses"):
         expected = Counter(r[attribute].strip() for r in rows if r[attribute].strip())
         cells = {
-            r["groups"][0]: r
-            for r in output.rows("balance")
-            if r["unit"] == "image" and r["attributes"] == [attribute]
+            r["groups"][0]: r for r in output.rows("balance") if r["unit"] == "image" and r["attributes"] == [attribute]
         }
         assert {g: r["n"] for g, r in cells.items() if g is not None} == expected
         assert cells[None]["n"] == n_images - sum(expected.values())

@@ -105,7 +105,7 @@ def test_ray_march_shows_a_disc_where_projection_puts_it(yaw):
     surface, camera = plate(4.0), Camera(yaw, 0.1, 0.05, 100.0, 30.0, (0.0, 0.0))
     angle = np.linspace(0, 2 * np.pi, 721)
     rim = camera.project(np.column_stack([4 * np.cos(angle), 4 * np.sin(angle), 0 * angle + BACK - 1.5]), 300)
-    alpha = view(surface, surface.albedo, camera, 300)[..., 3]
+    _, alpha = view(surface, surface.albedo, camera, 300)
     rows, columns = np.nonzero(alpha > 0.5)
     assert columns.mean() == pytest.approx(rim[:, 0].mean(), abs=2.5)
     assert rows.mean() == pytest.approx(rim[:, 1].mean(), abs=2.5)
