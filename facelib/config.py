@@ -105,18 +105,16 @@ def _build(cls: type[T], wanted: Mapping[tuple[str, str], tuple[Any, str]], prob
 def _convert(value: Any, wanted: Any) -> tuple[Any, bool]:
     origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in (typing.Union, types.UnionType):
+        if type(None) in arguments and value in ("", "none"):
+            return None, True
         for option in arguments:
-            if option is type(None):
-                if value in ("", "none"):
-                    return None, True
-                continue
-            converted, ok = _convert(value, option)
+            converted, ok = (None, False) if option is type(None) else _convert(value, option)
             if ok:
                 return converted, True
         return None, False
     if origin is tuple:
         if isinstance(value, str):
-            value = [part.strip() for part in value.split(",")]
+            value = [part.strip() if arguments[0] is str else _parse(part) for part in value.split(",")]
         if not isinstance(value, list) or (arguments[-1] is not ... and len(value) != len(arguments)):
             return None, False
         kinds = [arguments[0]] * len(value) if arguments[-1] is ... else list(arguments)

@@ -2,11 +2,7 @@
 
 import sys
 
-from _interpreter import use_installed_facelib
-
-use_installed_facelib()
-
-from facelib.cli.main import main  # noqa: E402
+from facelib.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["export", *sys.argv[1:]]))

@@ -28,13 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     source, listing = _inputs(arguments, config)
     with _session(config) as spark, _new_run(arguments, config, spark, listing) as context:
-        stages = _stages()
-        stages.extract(context, listing)
-        stages.embed(context)
-        stages.cluster(context)
-        stages.label(context, listing, source)
-        stages.balance(context)
-        stages.check(context)
+        _stage("extract")(context, listing)
+        _stage("embed")(context)
+        _stage("cluster")(context)
+        _stage("balance", "label_stage")(context, listing, source)
+        _stage("balance")(context)
+        _stage("check")(context)
         _publish(context)
     return 0
 
@@ -44,7 +43,7 @@ def extract(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     _, listing = _inputs(arguments, config)
     with _session(config) as spark, _new_run(arguments, config, spark, listing) as context:
-        _stages().extract(context, listing)
+        _stage("extract")(context, listing)
         _pause(context, "extract")
     return 0
 
@@ -52,7 +51,7 @@ def extract(arguments: argparse.Namespace) -> int:
 def embed(arguments: argparse.Namespace) -> int:
     """`facelib embed`."""
     with _continued(arguments) as context:
-        _stages().embed(context)
+        _stage("embed")(context)
         _pause(context, "embed")
     return 0
 
@@ -60,7 +59,7 @@ def embed(arguments: argparse.Namespace) -> int:
 def cluster(arguments: argparse.Namespace) -> int:
     """`facelib cluster`."""
     with _continued(arguments) as context:
-        _stages().cluster(context)
+        _stage("cluster")(context)
         _pause(context, "cluster")
     return 0
 
@@ -71,8 +70,8 @@ def balance(arguments: argparse.Namespace) -> int:
     with _continued(arguments) as context:
         from facelib.spark.extract_stage import listing_of_run
 
-        _stages().label(context, listing_of_run(context), source)
-        _stages().balance(context)
+        _stage("balance", "label_stage")(context, listing_of_run(context), source)
+        _stage("balance")(context)
         _pause(context, "balance")
     return 0
 
@@ -80,13 +79,17 @@ def balance(arguments: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """`facelib check`: the gate, then publication."""
     with _continued(arguments) as context:
-        _stages().check(context)
+        _stage("check")(context)
         _publish(context)
     return 0
 
 
-def _stages() -> Any:
-    return importlib.import_module("facelib.spark.stages")
+def _stage(name: str, function: str = "") -> Callable[..., None]:
+    """A stage's function, imported only when it is run."""
+    found: Callable[..., None] = getattr(
+        importlib.import_module(f"facelib.spark.{name}_stage"), function or f"{name}_stage"
+    )
+    return found
 
 
 def _config(arguments: argparse.Namespace) -> PipelineConfig:

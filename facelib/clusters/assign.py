@@ -112,8 +112,8 @@ def assign(
     core = unit[order]
     _check_embeddings(len(face_ids), core)
     around = precomputed or neighbourhood(core, settings)
-    floor = _floor(core, around, settings)
-    image = np.unique(np.asarray(image_ids, dtype=object).astype(str), return_inverse=True)[1].astype(np.int64)
+    image = np.unique(np.array(image_ids, dtype=np.str_), return_inverse=True)[1].astype(np.int64)
+    floor = _floor(core, image[order], around, settings)
     labels = communities(len(core), *around.edges, floor.floor, image[order], settings)
     _check_largest(labels, floor, settings)
     centre = centroids(core, labels)
@@ -156,10 +156,12 @@ def _check_embeddings(n_faces: int, core: FloatArray) -> None:
         )
 
 
-def _floor(core: FloatArray, around: Neighbourhood, settings: ClusterSettings) -> FloorEstimate:
+def _floor(
+    core: FloatArray, image: IntArray, around: Neighbourhood, settings: ClusterSettings
+) -> FloorEstimate:
     if settings.floor is not None:
-        return fixed_floor(settings.floor, around.histogram, len(core))
-    return estimate_floor(core, around.edges, around.histogram, settings)
+        return fixed_floor(settings.floor, len(core))
+    return estimate_floor(core, around.edges, around.histogram, image, settings)
 
 
 def _check_largest(labels: IntArray, floor: FloorEstimate, settings: ClusterSettings) -> None:

@@ -1,13 +1,11 @@
-"""From edges to clusters: the map equation inside each component, then no two faces of one image together."""
+"""From edges to clusters: the map equation, then no two faces of one image together."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from facelib.clusters.graph import IntArray, accepted_edges, components, first_seen
+from facelib.clusters.graph import IntArray, accepted_edges, first_seen
 from facelib.clusters.neighbours import Edges, FloatArray
 from facelib.clusters.settings import ClusterSettings
 
@@ -24,24 +22,35 @@ def communities(
     """Cluster of each of n faces, (n,) int64, numbered from 0 by the smallest face; isolated faces are alone.
 
     Edges (u, v) with cosine > `floor` between faces of two images count, with weight cosine - floor.
-    Each connected component is divided by the map equation (Rosvall, Axelsson and Bergstrom, "The map
-    equation", 2009), minimised by local moves as in the Louvain method, one thread, seeded by
-    `settings.seed` anew for each component: the result depends on the component alone.
-    Give the faces sorted by id, so that it does not depend on their order of arrival either.
+    Give the faces sorted by id, so that the result does not depend on their order of arrival.
     """
     edges = accepted_edges(Edges(u, v, cos), floor, image_of_face)
-    weight = edges.cosine.astype(np.float64) - floor
-    component = components(n, edges.u, edges.v)
+    return first_seen(separate_images(modules(n, edges, floor, settings.seed), edges, image_of_face))
+
+
+def modules(n: int, edges: Edges, floor: float, seed: int) -> IntArray:
+    """Module of each of n nodes, (n,) int64, numbered from 0 by the smallest node.
+
+    Minimises the map equation (Rosvall, Axelsson and Bergstrom, "The map equation", 2009) by local
+    moves as in the Louvain method, with edge weights cosine - floor; one thread and a fixed seed, so the
+    same input gives the same modules. All components share one graph: with a codebook of its
+    own, a large component is cut into more modules than its faces warrant. Sets the seed and the number
+    of threads of networkit for the process.
+    """
+    import networkit as nk  # slow to load, and only clustering needs it
+
+    nodes, position = np.unique(np.concatenate((edges.u, edges.v)), return_inverse=True)
     labels = np.arange(n, dtype=np.int64)
-    for members, inside in _groups(component, edges):
-        position = edges.u[inside], edges.v[inside]
-        if len(members) == 2:
-            labels[members] = members[0]
-        elif len(members) > 2:
-            local = np.searchsorted(members, position[0]), np.searchsorted(members, position[1])
-            modules = _map_equation(len(members), local[0], local[1], weight[inside], settings.seed)
-            labels[members] = members[modules]
-    return first_seen(separate_images(labels, edges, image_of_face))
+    if len(nodes):
+        nk.setNumberOfThreads(1)
+        nk.setSeed(seed, False)
+        graph = nk.Graph(len(nodes), weighted=True)
+        ends = position.astype(np.uint64)
+        graph.addEdges((edges.cosine.astype(np.float64) - floor, (ends[: len(edges.u)], ends[len(edges.u) :])))
+        search = nk.community.LouvainMapEquation(graph, True, 32, "none")
+        search.run()
+        labels[nodes] = nodes[first_seen(np.array(search.getPartition().getVector(), np.int64))]
+    return first_seen(labels)
 
 
 def separate_images(labels: IntArray, edges: Edges, image_of_face: npt.NDArray[np.generic]) -> IntArray:
@@ -50,60 +59,46 @@ def separate_images(labels: IntArray, edges: Edges, image_of_face: npt.NDArray[n
     The cluster is rebuilt from its edges, most similar first; an edge that would bring two faces of one
     image together is passed over (Kruskal's construction under cannot-link constraints). So the face
     with the stronger ties keeps its place, and faces cut off together stay together.
-    `labels` (n,) are face indices or any int64 below n; returns labels of the same range.
+    `labels` (n,) int64, 0 or more; new parts get labels from the largest one on.
     """
     _, image = np.unique(image_of_face, return_inverse=True)
-    same_cluster = labels[edges.u] == labels[edges.v]
-    inner = Edges(edges.u[same_cluster], edges.v[same_cluster], edges.cosine[same_cluster])
+    conflicted = _labels_with_repeated_image(labels, image)
     result = labels.copy()
-    for members, inside in _groups(labels, inner):
-        if len(np.unique(image[members])) < len(members):
-            order = inside[np.lexsort((inner.v[inside], inner.u[inside], -inner.cosine[inside]))]
-            result[members] = _kruskal(members, inner.u[order], inner.v[order], image)
+    free = int(labels.max()) + 1 if len(labels) else 0
+    inside = (labels[edges.u] == labels[edges.v]) & np.isin(labels[edges.u], conflicted)
+    u, v, cosine = (column[inside] for column in edges)
+    order = np.lexsort((v, u, -cosine, labels[u]))
+    u, v = u[order], v[order]
+    starts, stops = (np.searchsorted(labels[u], conflicted, side=side) for side in ("left", "right"))
+    by_label = np.argsort(labels, kind="stable")
+    first, last = (np.searchsorted(labels[by_label], conflicted, side=side) for side in ("left", "right"))
+    for i in range(len(conflicted)):
+        members = by_label[first[i] : last[i]]
+        result[members] = free + _kruskal(members, u[starts[i] : stops[i]], v[starts[i] : stops[i]], image)
+        free += len(members)
     return result
 
 
+def _labels_with_repeated_image(labels: IntArray, image: IntArray) -> IntArray:
+    """Labels, ascending, under which an image has two faces or more."""
+    order = np.lexsort((image, labels))
+    label, image = labels[order], image[order]
+    return np.unique(label[1:][(label[1:] == label[:-1]) & (image[1:] == image[:-1])])
+
+
 def _kruskal(members: IntArray, u: IntArray, v: IntArray, image: IntArray) -> IntArray:
-    """Smallest face of each member's part, joining along the edges in order unless images would meet."""
-    root = {int(face): int(face) for face in members}
-    images = {int(face): {int(image[face])} for face in members}
-    faces = {int(face): [int(face)] for face in members}
+    """Part of each member, in 0 … members - 1, joining along the edges in order unless images would meet."""
+    part_of = {int(face): i for i, face in enumerate(members)}
+    images = [{int(i)} for i in image[members]]
+    faces = [[int(face)] for face in members]
     for a, b in zip(u.tolist(), v.tolist(), strict=True):
-        x, y = root[a], root[b]
+        x, y = part_of[a], part_of[b]
         if x == y or not images[x].isdisjoint(images[y]):
             continue
         if len(faces[x]) < len(faces[y]):
             x, y = y, x
         for face in faces[y]:
-            root[face] = x
-        images[x] |= images.pop(y)
-        faces[x] += faces.pop(y)
-    return np.array([min(faces[root[int(face)]]) for face in members], np.int64)
-
-
-def _groups(labels: IntArray, edges: Edges) -> Iterator[tuple[IntArray, IntArray]]:
-    """Of each label, its faces (ascending) and the positions of its edges, which lie within one label."""
-    count = int(labels.max()) + 1 if len(labels) else 0
-    face_order = np.argsort(labels, kind="stable")
-    edge_label = labels[edges.u]
-    edge_order = np.argsort(edge_label, kind="stable")
-    face_end = np.cumsum(np.bincount(labels, minlength=count))
-    edge_end = np.cumsum(np.bincount(edge_label, minlength=count))
-    face_start = edge_start = 0
-    for face_stop, edge_stop in zip(face_end.tolist(), edge_end.tolist(), strict=True):
-        if edge_stop > edge_start:
-            yield face_order[face_start:face_stop], edge_order[edge_start:edge_stop]
-        face_start, edge_start = face_stop, edge_stop
-
-
-def _map_equation(n: int, u: IntArray, v: IntArray, weight: npt.NDArray[np.float64], seed: int) -> IntArray:
-    """Module of each node of a connected graph, numbered from 0."""
-    import networkit as nk  # slow to load, and only clustering needs it
-
-    nk.setNumberOfThreads(1)
-    nk.setSeed(seed, False)
-    graph = nk.Graph(n, weighted=True)
-    graph.addEdges((weight, (u.astype(np.uint64), v.astype(np.uint64))))
-    search = nk.community.LouvainMapEquation(graph, True, 32, "none")
-    search.run()
-    return first_seen(np.array(search.getPartition().getVector(), np.int64))
+            part_of[face] = x
+        images[x] |= images[y]
+        faces[x] += faces[y]
+    return np.array([part_of[int(face)] for face in members], np.int64)

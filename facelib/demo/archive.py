@@ -276,7 +276,7 @@ class _Extras:
 
     def _damaged(self) -> dict[str, str]:
         whole = self.files[self.originals[0]]
-        scene = self._scene(ramp=False)
+        scene = self._scene(32)
         damaged = {
             "damaged/cut_off.jpg": (whole[: len(whole) * 6 // 10], ImageReason.TRUNCATED),
             "damaged/zero_bytes.jpg": (b"", ImageReason.EMPTY),
@@ -284,14 +284,14 @@ class _Extras:
             "damaged/huge.png": (_png_header(60000, 60000), ImageReason.TOO_MANY_PIXELS),
             "damaged/scan.ppm": (_encoded(scene, "PPM"), ImageReason.UNSUPPORTED_FORMAT),
             "scenery/landscape.jpg": (_encoded(self._landscape(), "JPEG", quality=88), ImageReason.NO_FACE),
-            "scenery/gradient.jpg": (_encoded(self._scene(ramp=True), "JPEG", quality=88), ImageReason.NO_FACE),
+            "scenery/gradient.jpg": (_encoded(self._scene(320), "JPEG", quality=88), ImageReason.NO_FACE),
             "scenery/static.png": (_encoded(self._static(), "PNG"), ImageReason.NO_FACE),
         }
         self.files.update({name: data for name, (data, _) in damaged.items()})
         return {name: str(reason) for name, (_, reason) in damaged.items()}
 
-    def _scene(self, ramp: bool) -> Image.Image:
-        pixels = render_background(self.rng, 320 if ramp else 32)
+    def _scene(self, size: int) -> Image.Image:
+        pixels = render_background(self.rng, size)
         return Image.fromarray((pixels * 255).astype(np.uint8))
 
     def _static(self) -> Image.Image:

@@ -18,6 +18,9 @@ Indices = npt.NDArray[np.intp]
 CELL_PX = 12
 STRIDE_PX = 2
 
+_NMS_ROWS = 256
+"""Boxes compared with all earlier ones at a time; it bounds the memory that a crowd takes."""
+
 
 def cell_boxes(rows: Indices, columns: Indices, offsets: Floats) -> Floats:
     """Boxes, in px of a pyramid level, of cells of the first network's output.
@@ -43,18 +46,36 @@ def keep_by_nms(boxes: Floats, threshold: float, over: Literal["union", "min"] =
     suppressed still suppresses. Overlap is the intersection's area over that of the union or of the
     smaller box.
     """
-    left, top, right, bottom = np.ascontiguousarray(boxes.T)
-    area = (right - left) * (bottom - top)
-    width = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
-    height = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    if len(boxes) < 2:
+        return np.arange(len(boxes))
+    sides = np.ascontiguousarray(boxes.T)
+    area = (sides[2] - sides[0]) * (sides[3] - sides[1])
+    kept = [
+        start + np.flatnonzero(~_suppressed(sides, area, start, threshold, over))
+        for start in range(0, len(boxes), _NMS_ROWS)
+    ]
+    return np.concatenate(kept)
+
+
+def _suppressed(
+    sides: Floats, area: Floats, start: int, threshold: float, over: Literal["union", "min"]
+) -> npt.NDArray[np.bool_]:
+    """Whether an earlier box suppresses each of the `_NMS_ROWS` boxes from `start` on; `sides` is (4, n)."""
+    stop = min(start + _NMS_ROWS, len(area))
+    left, top, right, bottom = sides[:, start:stop, None]
+    own = area[start:stop, None]
+    earlier = sides[:, :stop]
+    width = np.minimum(right, earlier[2]) - np.maximum(left, earlier[0])
+    height = np.minimum(bottom, earlier[3]) - np.maximum(top, earlier[1])
     inter = np.maximum(width, 0) * np.maximum(height, 0)
     if over == "union":
-        base = area[:, None] + area - inter
+        base = own + area[:stop] - inter
     else:
-        base = np.minimum(area[:, None], area)
+        base = np.minimum(own, area[:stop])
     overlaps = inter > threshold * base
-    earlier = np.tri(len(boxes), k=-1, dtype=np.bool_)
-    return np.flatnonzero(~(overlaps & earlier).any(axis=1))
+    overlaps &= np.tri(stop - start, stop, k=start - 1, dtype=np.bool_)
+    suppressed: npt.NDArray[np.bool_] = overlaps.any(axis=1)
+    return suppressed
 
 
 def refine(boxes: Floats, offsets: Floats) -> Floats:

@@ -57,7 +57,11 @@ def describe_crops(layers: Layers, crops: torch.Tensor) -> tuple[torch.Tensor, t
     x = _pool(_conv(layers, "conv2", x), 3, ceil=False)
     x = _pool(_conv(layers, "conv3", x), 2, ceil=True)
     x = _dense(layers, _conv(layers, "conv4", x))
-    return _score(_linear(layers, "face", x))[:, 0], _linear(layers, "offsets", x), _linear(layers, "points", x)
+    return (
+        _score(_linear(layers, "face", x))[:, 0],
+        _linear(layers, "offsets", x),
+        _linear(layers, "points", x),
+    )
 
 
 def _conv(layers: Layers, name: str, x: torch.Tensor) -> torch.Tensor:

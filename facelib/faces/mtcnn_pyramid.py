@@ -30,7 +30,8 @@ def pyramid_scales(height: int, width: int, min_face_px: int, scale_factor: floa
     """Scales, largest first, at which a face of `min_face_px` or more fills the 12 px window.
 
     As in the `mtcnn` package their number depends on the image alone, not on `min_face_px`; levels too small
-    for the network are left out (the package fails on them). An image below 17 px or so has none.
+    for the network are left out (the package fails on them). An image whose shorter side is less than 21 px
+    or so, or than `min_face_px`, has next to none.
     """
     shortest = min(height, width)
     if shortest < MIN_LEVEL_PX:

@@ -9,12 +9,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from facelib.reasons import ImageReason
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _TRANSPOSED = frozenset({5, 6, 7, 8})
 _BACKGROUND = (255, 255, 255)
 
@@ -38,7 +47,7 @@ class Decoded:
 
     `pixels` is uint8 (height, width, 3), RGB, upright (EXIF orientation applied), or None when
     `reason` says why not. Width and height are those of the upright image, known from the header
-    even where the pixels could not be read.
+    even where the pixels could not be read (of such a PNG, whose EXIF may follow them, as stored).
     """
 
     pixels: Pixels | None = None
@@ -60,10 +69,14 @@ def decode(data: bytes, settings: DecodeSettings = DecodeSettings()) -> Decoded:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with _open(data) as image:
-                header = _header(image)
+                is_png = image.format == "PNG"  # Pillow decodes a PNG to find its EXIF: asked only after the check
+                header = _header(image, None if is_png else _orientation(image))
                 if image.width * image.height > settings.max_pixels:
                     return replace(header, reason=ImageReason.TOO_MANY_PIXELS)
-                return replace(header, pixels=_upright_rgb(image))
+                image.load()
+                if is_png:
+                    header = _header(image, _orientation(image))
+                return replace(header, pixels=_upright_rgb(image, header.exif_orientation))
     except UnidentifiedImageError:
         return _unidentified(data)
     except Image.DecompressionBombError:
@@ -71,31 +84,38 @@ def decode(data: bytes, settings: DecodeSettings = DecodeSettings()) -> Decoded:
     except MemoryError:
         return replace(header, reason=ImageReason.DECODE_ERROR, detail="MemoryError")
     except Exception as error:  # hostile files raise almost anything from inside the decoders
-        return replace(header, reason=_reason(error), detail=type(error).__name__)
+        return replace(header, reason=_reason(error, data), detail=type(error).__name__)
 
 
 def _open(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
-def _header(image: Image.Image) -> Decoded:
-    orientation = image.getexif().get(_EXIF_ORIENTATION)
-    valid = orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else None
+def _orientation(image: Image.Image) -> int | None:
+    """EXIF orientation; None where the tag is absent, out of range, or in EXIF that cannot be parsed."""
+    try:
+        found = image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # broken EXIF raises almost anything, and the pixels are none the worse for it
+        return None
+    return found if isinstance(found, int) and 1 <= found <= 8 else None
+
+
+def _header(image: Image.Image, orientation: int | None) -> Decoded:
     width, height = image.size
-    if valid in _TRANSPOSED:
+    if orientation in _TRANSPOSED and image.format != "TIFF":  # whose size Pillow has swapped already
         width, height = height, width
     return Decoded(
         format=(image.format or "").lower() or None,
         width_px=width,
         height_px=height,
         n_frames=int(getattr(image, "n_frames", 1)),
-        exif_orientation=valid,
+        exif_orientation=orientation,
     )
 
 
-def _upright_rgb(image: Image.Image) -> Pixels:
-    image.load()
-    upright = ImageOps.exif_transpose(image)
+def _upright_rgb(image: Image.Image, orientation: int | None) -> Pixels:
+    """Upright RGB pixels of a loaded image; Pillow turns TIFF by itself."""
+    upright = image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT and image.format != "TIFF" else image
     return np.ascontiguousarray(np.asarray(_to_rgb(upright), dtype=np.uint8))
 
 
@@ -126,9 +146,14 @@ def _unidentified(data: bytes) -> Decoded:
         return Decoded(reason=ImageReason.NOT_AN_IMAGE)
 
 
-def _reason(error: Exception) -> ImageReason:
+def _reason(error: Exception, data: bytes) -> ImageReason:
     text = str(error).lower()
-    short = isinstance(error, EOFError | struct.error | IndexError)
-    if short or any(word in text for word in ("truncated", "unexpected end", "not enough", "broken data stream")):
+    short = isinstance(error, EOFError | struct.error | IndexError) or _is_short_riff(data)
+    if short or any(word in text for word in ("truncated", "unexpected end", "not enough")):
         return ImageReason.TRUNCATED
     return ImageReason.DECODE_ERROR
+
+
+def _is_short_riff(data: bytes) -> bool:
+    """Whether a WebP file announces more bytes than there are; libwebp gives no reason of its own."""
+    return data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") + 8 > len(data)

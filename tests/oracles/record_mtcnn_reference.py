@@ -6,10 +6,13 @@ How to run, in an environment of its own, so that the project's needs no TensorF
     /tmp/original/bin/pip install mtcnn==1.0.0 tensorflow-cpu==2.21.0 scikit-image
     /tmp/original/bin/python tests/oracles/record_mtcnn_reference.py
 
-It writes mtcnn_reference.json beside itself. The original is called as it is, with one exception: its
-number of pyramid levels ignores `min_face_size`, so that from about 30 px on it scales images below the
-11 px its first network needs and Keras raises ValueError ("empty output"). Those levels are left out here;
-`levels_left_out` counts them. Where it is 0 the record is of the untouched original.
+It writes mtcnn_reference.json beside itself. The original is called as it is, with two exceptions.
+
+- Its number of pyramid levels ignores `min_face_size`, so that from about 30 px on it scales images below
+  the 11 px its first network needs and Keras raises ValueError ("empty output"). Those levels are left out
+  here; `levels_left_out` counts them.
+- It sorts candidates by score with NumPy's unstable sort, so that the order of equal scores (the first
+  network's saturate) depends on NumPy's version and the processor. The sort is made stable here.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from mtcnn import MTCNN
 from mtcnn.stages import stage_pnet
+from mtcnn.utils import bboxes
 from mtcnn_pictures import Picture, pictures, sha256
 
 MIN_LEVEL_PX = 11
@@ -37,6 +41,14 @@ def usable_scales(width: int, height: int, **options: Any) -> npt.NDArray[np.flo
     """The original's scales, without those too small for its first network."""
     scales = original_scales(width, height, **options)
     return scales[(min(width, height) * scales).astype(int) >= MIN_LEVEL_PX]
+
+
+def stable_sort(
+    rows: npt.NDArray[np.float64], scores: npt.NDArray[np.float64], ascending: bool = True
+) -> npt.NDArray[np.float64]:
+    """The original's `sort_by_scores`, with a stable sort."""
+    order = np.argsort(scores, kind="stable")
+    return rows[order if ascending else order[::-1]]
 
 
 def settings() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -78,6 +90,7 @@ def record(detector: MTCNN, picture: Picture, chosen: dict[str, Any]) -> dict[st
 def main() -> None:
     """Record all pictures."""
     stage_pnet.build_scale_pyramid = usable_scales
+    bboxes.sort_by_scores = stable_sort
     detector = MTCNN()
     drawn = pictures()
     records = [

@@ -6,7 +6,7 @@ import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -17,7 +17,8 @@ from facelib.errors import ConfigError
 from facelib.faces import mtcnn_weights
 from facelib.faces.detector import Detections, DetectSettings
 from facelib.faces.mtcnn import Mtcnn, cut
-from facelib.faces.mtcnn_boxes import keep_by_nms, to_square
+from facelib.faces.mtcnn_boxes import by_score, keep_by_nms, to_square
+from facelib.faces.mtcnn_networks import load_layers, propose
 from facelib.faces.mtcnn_pyramid import normalised, pyramid, pyramid_scales
 from facelib.faces.mtcnn_retry import equalised, halved, undo_halving
 
@@ -101,10 +102,39 @@ def test_scales_start_at_the_smallest_face_and_stop_above_ten_px() -> None:
     assert pyramid_scales(10, 400, 12, 0.709) == []
 
 
+def test_of_equal_scores_the_later_comes_first() -> None:
+    assert by_score(np.array([0.5, 0.9, 0.9, 0.7], np.float32)).tolist() == [2, 1, 3, 0]
+
+
+def test_saturated_scores_are_equal() -> None:
+    """An image scored by an empty network with a large bias: no score reaches 1."""
+    layers = {key: torch.zeros_like(value) for key, value in load_layers("pnet").items()}
+    for bias in (17.0, 40.0):
+        layers["face.bias"][:] = bias
+        scores, _ = propose(layers, torch.zeros(1, 3, 12, 12))
+        assert scores.item() == np.nextafter(np.float32(1), np.float32(0))
+
+
 def test_nms_lets_suppressed_boxes_suppress() -> None:
     """In a chain a–b–c only neighbours overlap by more than 0.5: greedy NMS would keep c."""
     chain = np.array([[0, 0, 10, 10], [3, 0, 13, 10], [6, 0, 16, 10], [40, 0, 50, 10]], np.float64)
     assert keep_by_nms(chain, 0.5).tolist() == [0, 3]
+
+
+@pytest.mark.parametrize("over", ["union", "min"])
+def test_nms_equals_its_definition(over: Literal["union", "min"]) -> None:
+    """Pair by pair in Python, on more boxes than are compared at a time."""
+    rng = np.random.default_rng(11)
+    corner = rng.uniform(0, 300, (600, 2))
+    boxes = np.concatenate((corner, corner + rng.uniform(10, 40, (600, 2))), axis=1)
+    plain_boxes = boxes.tolist()
+    expected = [
+        i
+        for i, box in enumerate(plain_boxes)
+        if all(_share(box, earlier, over) <= 0.3 for earlier in plain_boxes[:i])
+    ]
+    assert 50 < len(expected) < 300
+    assert keep_by_nms(boxes, 0.3, over).tolist() == expected
 
 
 def test_nms_over_the_smaller_box_drops_a_box_inside_another() -> None:
@@ -236,6 +266,15 @@ def test_changed_weights_are_never_unpickled(tmp_path: Path, monkeypatch: pytest
 def test_settings_out_of_range_are_refused(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=field):
         DetectSettings(**{field: value})
+
+
+def _share(one: list[float], other: list[float], over: str) -> float:
+    """Intersection of two boxes over their union or the smaller of them."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    inter = max(width, 0) * max(height, 0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return inter / (sum(areas) - inter if over == "union" else min(areas))
 
 
 def _overlap(one: Any, other: Any) -> float:

@@ -1,0 +1,34 @@
+"""`facelib bench`: the benchmarks of the source checkout, in a process of their own with one compute thread."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import facelib
+from facelib.errors import ConfigError
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run the benchmarks named in `arguments.benchmark` (all when empty); returns their exit code.
+
+    Raises ConfigError when facelib is installed without its source checkout.
+    """
+    benchmarks = benchmarks_folder()
+    paths = (str(benchmarks.parent), str(benchmarks.parents[1]), os.environ.get("PYTHONPATH"))
+    environment = {"PYTHONPATH": os.pathsep.join(p for p in paths if p), **dict.fromkeys(_ONE_THREAD, "1")}
+    run = [sys.executable, "-m", "benchmarks", *arguments.benchmark]
+    return subprocess.run(run, env=os.environ | environment, check=False).returncode
+
+
+def benchmarks_folder() -> Path:
+    """The folder tests/benchmarks beside the package; ConfigError when facelib does not run from a checkout."""
+    folder = Path(facelib.__file__).resolve().parents[1] / "tests" / "benchmarks"
+    if not (folder / "harness.py").is_file():
+        raise ConfigError("facelib bench needs tests/benchmarks, which only the source checkout has: run it from there")
+    return folder

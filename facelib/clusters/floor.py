@@ -1,0 +1,204 @@
+"""The similarity floor of an archive, found without labels.
+
+Wanted is the cosine floor f at which FMR(f) × n = `false_edges_per_face`: a floor that keeps the
+expected number of false edges per face constant transfers between archives of different size, a fixed
+cosine does not. FMR is the share of non-mated pairs more similar than f, and two things stand between
+it and the histogram of all pairs.
+
+*Mated pairs* fill the upper tail. They are taken out by clustering: the pairs within clusters are
+subtracted from the histogram, and what is left, pairs between clusters, stands for the non-mated ones. The
+floor and the clusters determine each other, so the two steps alternate up to a fixed point. The
+clusters used are deliberately loose, three times the wanted false edges, and looser still at the start: joining
+too much removes few of the n²/2 pairs, joining too little leaves mated pairs that push the floor up,
+which leaves more of them.
+
+*Few pairs* lie beyond the floor, and there the removal bites. So the survival is read at a safe share
+`anchor` and continued by the law that similar pairs obey: with distance r between unit vectors,
+r² = 2 - 2 cosine, the share of pairs closer than r grows as r^D (the correlation integral of Grassberger and
+Procaccia, "Measuring the strangeness of strange attractors", 1983). Log survival is then a straight line
+in log(1 - cosine) with slope D/2, measured over the decade above the anchor.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facelib.clusters.communities import modules
+from facelib.clusters.graph import IntArray, accepted_edges
+from facelib.clusters.neighbours import BIN_WIDTH, BINS, DoubleArray, Edges, FloatArray, empty_histogram
+from facelib.clusters.settings import ClusterSettings
+
+FEWEST_FACES = 50
+"""Below, `settings.fallback_floor` is used: so few pairs carry no tail."""
+_DEGREES = (math.inf, 40.0, 20.0, 10.0)
+"""Edges per face kept for the loose starts; the lowest floor that follows from one of them is taken."""
+_LOOSER = 3.0
+"""False edges at the floor of the clusters that are removed, relative to the wanted ones."""
+_DECADE = 10.0
+_MATED_REMAINING = 0.25
+"""The anchor is at least this multiple of the share of pairs within clusters: few mated pairs are left above it."""
+_FEWEST_PAIRS = 50
+_LARGEST_ANCHOR = 0.1
+_LARGEST_CLUSTER = 0.5
+_ROUNDS = 12
+_TOLERANCE = 0.0005
+
+
+@dataclass(frozen=True)
+class FloorEstimate:
+    """A floor and its grounds."""
+
+    floor: float
+    """Cosine; edges must exceed it."""
+    fmr: float | None
+    """Estimated share of non-mated pairs above the floor; null when the floor was given."""
+    expected_false_edges_per_face: float | None
+    """fmr × number of faces; null when the floor was given."""
+    method: str
+    """`fixed` (given), `fallback` (too few faces or pairs), `tail` (estimated)."""
+    n_faces: int
+    mated_share: float | None = None
+    """Share of all pairs that lie within clusters, so removed as mated."""
+    anchor: float | None = None
+    """Survival from which the tail is continued; equals `fmr` where it could be read directly."""
+    dimension: float | None = None
+    """Correlation dimension D of the non-mated embeddings near the anchor."""
+    trail: tuple[float, ...] = ()
+    """Floors of the successive rounds."""
+
+
+@dataclass(frozen=True)
+class _Tail:
+    """What follows from the pairs between one set of clusters."""
+
+    floor: float
+    anchor: float
+    dimension: float
+    mated_share: float
+
+    @property
+    def loose_floor(self) -> float:
+        """Cosine at which `_LOOSER` times as many false edges are expected."""
+        return float(1 - (1 - self.floor) * _LOOSER ** (2 / self.dimension))
+
+
+def fixed_floor(floor: float, n: int, method: str = "fixed") -> FloorEstimate:
+    """A floor that does not come from the archive."""
+    return FloorEstimate(floor, None, None, method, n)
+
+
+def estimate_floor(
+    unit: FloatArray,
+    edges: Edges,
+    histogram: DoubleArray,
+    image_of_face: npt.NDArray[np.generic],
+    settings: ClusterSettings,
+) -> FloorEstimate:
+    """Floor at which `settings.false_edges_per_face` are expected; no label is used.
+
+    `unit` (n, d) float32 unit rows; `edges` their neighbour pairs; `histogram` (2000,) of all pairs, each
+    counted twice, as `knn_block` sums it; `image_of_face` (n,).
+    """
+    n = len(unit)
+    if n < FEWEST_FACES:
+        return fixed_floor(settings.fallback_floor, n, "fallback")
+    wanted = settings.false_edges_per_face / n
+    crossing = accepted_edges(edges, -2.0, image_of_face)
+
+    def step(floor: float) -> _Tail | None:
+        return _next(unit, crossing, histogram / 2, floor, wanted, settings)
+
+    starts = [tail for tail in map(step, _loose_floors(crossing, n)) if tail]
+    if not starts:
+        return fixed_floor(settings.fallback_floor, n, "fallback")
+    tail = min(starts, key=lambda t: t.floor)
+    trail = [tail.floor]
+    for _ in range(_ROUNDS):
+        following = step(tail.loose_floor)
+        if following is None:
+            break
+        tail = following
+        trail.append(tail.floor)
+        if abs(trail[-1] - trail[-2]) < _TOLERANCE:
+            break
+    return FloorEstimate(
+        floor=tail.floor,
+        fmr=wanted,
+        expected_false_edges_per_face=settings.false_edges_per_face,
+        method="tail",
+        n_faces=n,
+        mated_share=tail.mated_share,
+        anchor=tail.anchor,
+        dimension=tail.dimension,
+        trail=tuple(trail),
+    )
+
+
+def continued_tail(histogram: DoubleArray, wanted: float, anchor: float) -> tuple[float, float, float] | None:
+    """Cosine that a share `wanted` of the counted pairs exceeds, the anchor used, and the dimension D.
+
+    The survival at `anchor` (raised to `wanted` and to 50 pairs where less) is continued by its mean log-log
+    slope over the decade above it. None when the histogram holds too few pairs for that.
+    """
+    total = histogram.sum()
+    if total < 2 * _FEWEST_PAIRS:
+        return None
+    anchor = min(max(anchor, wanted, _FEWEST_PAIRS / total), 0.5)
+    upper = min(anchor * _DECADE, 0.9)
+    near, far = (1 - _exceeded_by(histogram, share) for share in (anchor, upper))
+    if not 0 < near < far:
+        return None
+    slope = math.log(upper / anchor) / math.log(far / near)
+    return 1 - near * (wanted / anchor) ** (1 / slope), anchor, 2 * slope
+
+
+def _next(
+    unit: FloatArray, edges: Edges, pairs: DoubleArray, floor: float, wanted: float, settings: ClusterSettings
+) -> _Tail | None:
+    """The floor that follows from the clusters at a floor; None when they leave no evidence."""
+    above = edges.cosine > floor
+    labels = modules(len(unit), Edges(*(column[above] for column in edges)), floor, settings.seed)
+    if np.bincount(labels).max() > _LARGEST_CLUSTER * len(unit):
+        return None
+    within = _within(unit, labels, settings.tile)
+    share = float(within.sum() / pairs.sum())
+    anchor = min(max(_MATED_REMAINING * share, _DECADE * _LOOSER * wanted), _LARGEST_ANCHOR)
+    found = continued_tail(np.maximum(pairs - within, 0), wanted, anchor)
+    return _Tail(*found, share) if found else None
+
+
+def _loose_floors(edges: Edges, n: int) -> list[float]:
+    """Floors that leave all edges, or a given mean number of edges per face."""
+    falling = np.sort(edges.cosine)[::-1]
+    counts = {int(min(len(falling), n * degree / 2)) for degree in _DEGREES}
+    return [float(falling[count - 1]) - BIN_WIDTH for count in sorted(counts) if count]
+
+
+def _within(unit: FloatArray, labels: IntArray, tile: int) -> DoubleArray:
+    """Histogram of the pairs within clusters, each once."""
+    histogram = empty_histogram()
+    order = np.argsort(labels, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        if len(members) > 1:
+            rows = unit[members]
+            for start in range(0, len(rows), tile):
+                product = rows[start : start + tile] @ rows.T
+                upper = np.arange(len(rows)) > np.arange(start, start + len(product))[:, None]
+                bins = np.clip(((product[upper] + 1) / BIN_WIDTH).astype(np.int64), 0, BINS - 1)
+                histogram += np.bincount(bins, minlength=BINS)
+    return histogram
+
+
+def _exceeded_by(histogram: DoubleArray, share: float) -> float:
+    """Cosine that the given share of pairs exceeds, log-linear between bin edges."""
+    survival = np.cumsum(histogram[::-1])[::-1] / histogram.sum()
+    i = int(np.count_nonzero(survival > share))
+    cosine = -1 + i * BIN_WIDTH
+    if i == 0 or i == BINS or survival[i] <= 0:
+        return cosine
+    before, after = math.log(survival[i - 1]), math.log(survival[i])
+    return cosine - BIN_WIDTH * (math.log(share) - after) / (before - after)

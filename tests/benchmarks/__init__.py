@@ -1,0 +1,1 @@
+"""Benchmarks against peers. `facelib bench` runs them; RESULTS.md keeps what they found."""

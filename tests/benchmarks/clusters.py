@@ -1,0 +1,227 @@
+"""Identity clusters and verification on labelled photographs, against peers on the same embeddings."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks import peers, plain_pool
+from benchmarks.archives import BUILD, archive, evenly
+from benchmarks.harness import needs_photographs
+from benchmarks.results_file import Result
+from benchmarks.verification import balanced_folds, cross_validated, read_pairs, true_match_rate
+from facelib.clusters.agreement import bcubed_scores, cluster_ratio, pairwise_scores
+from facelib.clusters.assign import Assignment, assign, graph_order, neighbourhood
+from facelib.clusters.neighbours import normalise
+from facelib.clusters.settings import ClusterSettings
+from facelib.embeddings.embed import vectors_of
+from facelib.embeddings.model import model_id
+from facelib.errors import ConfigError
+from facelib.faces.detector import DetectSettings
+from facelib.faces.extract import Member, extract_id
+from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
+from facelib.faces.quality import QualitySettings
+from facelib.ids import digest
+from facelib.images.decode import DecodeSettings
+from facelib.spark.pipeline_config import EmbedSettings
+
+PACKAGES = ("numpy", "scipy", "networkit", "scikit-learn", "dlib-bin", "torch")
+_DISTANCE = 0.6
+_DISTANCES = [round(0.30 + 0.01 * i, 2) for i in range(36)]
+_FLOORS = [round(0.900 + 0.0025 * i, 4) for i in range(33)]
+_FALSE_MATCH_RATES = (1e-3, 1e-4)
+_CHUNK = 64
+_PEERS: dict[str, Callable[[peers.Points, float], peers.Labels]] = {
+    "connected components (scipy)": peers.components,
+    "DBSCAN, min_samples 2 (scikit-learn)": peers.dbscan,
+    "Chinese Whispers (dlib)": peers.chinese_whispers,
+}
+
+
+@dataclass(frozen=True)
+class Faces:
+    """All faces of the archive, and who is on each image: the identity belongs to its largest face."""
+
+    face_ids: list[str]
+    image_ids: list[str]
+    embeddings: npt.NDArray[np.float32]
+    is_usable: npt.NDArray[np.bool_]
+    is_main: npt.NDArray[np.bool_]
+    identities: npt.NDArray[np.str_]
+
+    def only(self, keep: npt.NDArray[np.bool_]) -> Faces:
+        """Some of the faces."""
+        ids = ([i for i, k in zip(values, keep, strict=True) if k] for values in (self.face_ids, self.image_ids))
+        arrays = (self.embeddings, self.is_usable, self.is_main, self.identities)
+        return Faces(*ids, *(a[keep] for a in arrays))
+
+
+def run(data: Path | None, quick: bool = False) -> list[Result]:
+    """Two tables: agreement of clusters with identities, and verification. ConfigError without photographs."""
+    if data is None:
+        raise ConfigError(needs_photographs("clusters"))
+    by_path = archive(data).by_path()
+    if quick:
+        by_path = dict(list(by_path.items())[:240])
+    faces = _faces(by_path, _identities(data / "labels.csv"))
+    return [_clustering(faces, data.name, quick), _verification(faces, by_path, data)]
+
+
+def _identities(labels: Path) -> dict[str, str]:
+    with labels.open(newline="", encoding="utf-8") as f:
+        return {row["file"]: row["identity"] for row in csv.DictReader(f)}
+
+
+def _faces(by_path: dict[str, Member], identity_of: dict[str, str]) -> Faces:
+    rows = _embedded(list(by_path.values()))
+    path_of = {member.image_id: path for path, member in by_path.items()}
+    images = rows.column("image_id").to_pylist()
+    return Faces(
+        rows.column("face_id").to_pylist(),
+        images,
+        vectors_of(rows.column("embedding")),
+        rows.column("is_usable").to_numpy(),
+        rows.column("face_index").to_numpy() == 0,
+        np.array([identity_of[path_of[i]] for i in images]),
+    )
+
+
+def _embedded(members: Sequence[Member]) -> pa.Table:
+    """Face rows of all members with their embeddings; computed once, then kept below build/bench."""
+    made_by = extract_id(DecodeSettings(), DetectSettings()), model_id(EmbedSettings().model)
+    kept = BUILD / f"faces-{digest(*made_by, *(m.image_id for m in members))}.parquet"
+    if not kept.is_file():
+        chunks = [members[i : i + _CHUNK] for i in range(0, len(members), _CHUNK)]
+        with plain_pool.start() as pool:
+            rows = pa.concat_tables(pool.imap(plain_pool.embedded_faces, chunks))
+        BUILD.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(".part")
+        pq.write_table(rows.select([*FACE_STORE_COLUMNS, "embedding"]), partial)
+        partial.replace(kept)
+    return face_rows(pq.read_table(kept), "benchmark", QualitySettings())
+
+
+def _clustering(faces: Faces, name: str, quick: bool) -> Result:
+    main = faces.only(faces.is_main)
+    points, truth = peers.Points(main.embeddings), main.identities
+    rows = [_ours(faces, "all faces"), _ours(main, "largest faces only")]
+    rows += [_row(peer, f"L2 {_DISTANCE}", find(points, _DISTANCE), truth) for peer, find in _PEERS.items()]
+    floors, distances = (evenly(v, 3) if quick else v for v in (_FLOORS, _DISTANCES))
+    rows.append(_best_floor(faces, floors))
+    rows += [_best_distance(peer, find, points, truth, distances) for peer, find in _PEERS.items()]
+    usable = int(main.is_usable.sum())
+    notes = (
+        f"{name}: {len(faces.face_ids)} faces on {len(main.face_ids)} images of {len(set(truth))} identities. Scored: "
+        f"the largest face of each image ({usable} usable); noise counts as clusters of one.",
+        "Rows without “oracle” use no label: facelib estimates its floor from the archive (see "
+        "`facelib/clusters/floor.py`), the peers use the distance that dlib documents.",
+        f"Oracle: the setting with the best pairwise F of {len(floors)} floors from {floors[0]} to {floors[-1]}, or "
+        f"{len(distances)} distances from {distances[0]} to {distances[-1]}, chosen by the labels it is scored on.",
+        "DBSCAN of at least two samples is connected components by definition; both are run as a check.",
+    )
+    columns = ("method", "setting", "pairwise P", "R", "F", "BCubed F", "predicted / true", "largest", "its purity")
+    return Result("Identity clusters against labels", columns, tuple(rows), notes, text_columns=2)
+
+
+def _ours(faces: Faces, given: str) -> tuple[str, ...]:
+    found = _assigned(faces, ClusterSettings())
+    floor = found.summary.floor
+    setting = f"cosine floor {floor.floor:.4f}, chosen without labels ({floor.method})"
+    return _row(f"**facelib**, {given}", setting, *_scored(found, faces))
+
+
+def _assigned(faces: Faces, settings: ClusterSettings) -> Assignment:
+    return assign(faces.face_ids, faces.image_ids, faces.embeddings, faces.is_usable, settings)
+
+
+def _scored(found: Assignment, faces: Faces) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]]:
+    """Cluster (noise: the face itself) and identity of every image's largest face."""
+    ids, clusters = (found.clusters.column(c).to_pylist() for c in ("face_id", "cluster_id"))
+    cluster_of = dict(zip(ids, clusters, strict=True))
+    predicted = np.array([cluster_of[i] or i for i in faces.face_ids])
+    return predicted[faces.is_main], faces.identities[faces.is_main]
+
+
+def _best_floor(faces: Faces, floors: Sequence[float]) -> tuple[str, ...]:
+    settings = ClusterSettings(max_cluster_share=1.0)
+    order = graph_order(faces.face_ids, faces.is_usable)
+    around = neighbourhood(normalise(faces.embeddings)[order], settings)
+
+    def labels(floor: float) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]]:
+        given = (faces.face_ids, faces.image_ids, faces.embeddings, faces.is_usable)
+        return _scored(assign(*given, replace(settings, floor=floor), around), faces)
+
+    best = max(floors, key=lambda f: pairwise_scores(*labels(f)).f1)
+    return _row("facelib, all faces (oracle)", f"cosine floor {best:.4f}", *labels(best))
+
+
+def _best_distance(
+    peer: str,
+    find: Callable[[peers.Points, float], peers.Labels],
+    points: peers.Points,
+    truth: npt.NDArray[np.str_],
+    distances: Sequence[float],
+) -> tuple[str, ...]:
+    best = max(distances, key=lambda d: pairwise_scores(find(points, d), truth).f1)
+    return _row(f"{peer} (oracle)", f"L2 {best:.2f}", find(points, best), truth)
+
+
+def _row(method: str, setting: str, predicted: npt.NDArray[np.generic], truth: npt.NDArray[np.str_]) -> tuple[str, ...]:
+    pairwise, largest = pairwise_scores(predicted, truth), Counter(predicted.tolist()).most_common(1)[0]
+    inside = Counter(truth[predicted == largest[0]].tolist()).most_common(1)[0][1]
+    scores = (*pairwise, bcubed_scores(predicted, truth).f1, cluster_ratio(predicted, truth))
+    return method, setting, *(f"{s:.3f}" for s in scores), str(largest[1]), f"{inside / largest[1]:.2f}"
+
+
+def _verification(faces: Faces, by_path: dict[str, Member], data: Path) -> Result:
+    main = faces.only(faces.is_main)
+    row_of = {image: i for i, image in enumerate(main.image_ids)}
+    pairs = [p for p in read_pairs(data / "pairs_folds1-2.txt") if {p.first, p.second} <= by_path.keys()]
+    at = [[row_of.get(by_path[f].image_id, -1) for f in (p.first, p.second)] for p in pairs]
+    is_mated = np.array([p.is_mated for p in pairs])
+    unit = normalise(main.embeddings).astype(np.float64)
+    similarities = {
+        "L2, raw embeddings": -peers.Points(main.embeddings).distances,
+        "cosine": unit @ unit.T,
+    }
+    index = np.array(at)
+    rows = [_verification_row(n, s, index, is_mated, main.identities) for n, s in similarities.items()]
+    faceless = int((index < 0).any(axis=1).sum())
+    notes = (
+        f"Accuracy: {len(pairs)} pairs of LFW View 2, folds 1 and 2, cut anew into ten folds; threshold from the other "
+        f"nine; mean ± standard error. {faceless} pairs have an image without a face and count as non-mated.",
+        f"TMR: share of all {_mated_pairs(main.identities):,} mated pairs of largest faces accepted at the threshold "
+        "that accepts this share of all non-mated pairs.",
+    )
+    columns = ("similarity", "accuracy", "mean threshold", *(f"TMR at FMR {r:g}" for r in _FALSE_MATCH_RATES))
+    return Result("Verification, one face against one", columns, tuple(rows), notes)
+
+
+def _verification_row(
+    name: str,
+    similarity: npt.NDArray[np.float64],
+    at: npt.NDArray[np.int64],
+    is_mated: npt.NDArray[np.bool_],
+    identities: npt.NDArray[np.str_],
+) -> tuple[str, ...]:
+    scores = similarity[at[:, 0], at[:, 1]]
+    scores[(at < 0).any(axis=1)] = similarity.min() - 1
+    found = cross_validated(scores, is_mated, balanced_folds(is_mated))
+    upper = np.triu_indices(len(identities), 1)
+    same = identities[upper[0]] == identities[upper[1]]
+    every = similarity[upper]
+    rates = [true_match_rate(every[same], every[~same], r)[0] for r in _FALSE_MATCH_RATES]
+    accuracy = f"{found.mean:.2%} ± {found.standard_error:.2%}"
+    return name, accuracy, f"{abs(found.threshold):.3f}", *(f"{r:.3f}" for r in rates)
+
+
+def _mated_pairs(identities: npt.NDArray[np.str_]) -> int:
+    return sum(n * (n - 1) // 2 for n in Counter(identities.tolist()).values())

@@ -1,0 +1,280 @@
+"""One shard end to end with a planted detector: every member ends in rows, whatever its bytes are."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from facelib.errors import (
+    AccessDeniedError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    ReadFailedError,
+    StorageError,
+)
+from facelib.faces.chip import decode_chip
+from facelib.faces.detector import Detections, DetectSettings
+from facelib.faces.extract import FaceModels, Member, extract, extract_id, has_retryable_failure
+from facelib.faces.landmarks import FivePointPredictor
+from facelib.images.decode import DecodeSettings
+from facelib.reasons import ImageReason
+from facelib.storage import ObjectTooLargeError
+from schemas.arrow import arrow_schema, conform
+from schemas.tables import EXTRACTED
+
+pytestmark = pytest.mark.unit
+
+Pixels = npt.NDArray[np.uint8]
+SETTINGS = DecodeSettings()
+
+
+class PlantedDetector:
+    """Finds as many faces as the red value of the first pixel says; face i is 20 + 2 i px wide at x = 10 i."""
+
+    detector_id = "planted"
+
+    def detect(self, image: Pixels) -> Detections:
+        n = int(image[0, 0, 0])
+        boxes = [(10.0 * i, 5.0, 20.0 + 2 * i, 24.0) for i in range(n)]
+        return Detections(
+            np.array(boxes, np.float32).reshape(n, 4),
+            np.linspace(0.99, 0.9, n, dtype=np.float32),
+            np.zeros((n, 5, 2), np.float32),
+        )
+
+
+class PlantedPredictor:
+    """Points at fixed shares of the box."""
+
+    shares = np.array([(0.8, 0.4), (0.6, 0.4), (0.2, 0.4), (0.4, 0.4), (0.5, 0.7)])
+
+    def predict(self, image: Pixels, box: tuple[int, int, int, int]) -> npt.NDArray[np.float64]:
+        left, top, right, bottom = box
+        return np.asarray(self.shares * (right - left, bottom - top) + (left, top))
+
+
+MODELS = FaceModels(PlantedDetector(), cast(FivePointPredictor, PlantedPredictor()))
+
+
+def picture(faces: int, seed: int = 0) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    pixels[0, 0, 0] = faces
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def members(objects: dict[str, Any]) -> list[Member]:
+    sizes = {k: len(v) if isinstance(v, bytes) else 100 for k, v in objects.items()}
+    return [Member(f"id-{k}", f"mem:///{k}", f"etag-{k}", sizes[k]) for k in objects]
+
+
+def store_of(objects: dict[str, Any]) -> Callable[[str, str], bytes]:
+    def fetch(uri: str, etag: str) -> bytes:
+        found = objects[uri.removeprefix("mem:///")]
+        assert etag == "etag-" + uri.removeprefix("mem:///")
+        if isinstance(found, Exception):
+            raise found
+        return cast(bytes, found)
+
+    return fetch
+
+
+def run(objects: dict[str, Any], settings: DecodeSettings = SETTINGS, threads: int = 3) -> pa.Table:
+    return extract(members(objects), store_of(objects), MODELS, settings, threads)
+
+
+def test_rows_conform_to_the_contract() -> None:
+    found = run({"a": picture(2), "b": picture(0), "c": b"text"})
+    assert found.schema.equals(arrow_schema(EXTRACTED), check_metadata=True)
+    conform(found, EXTRACTED)
+
+
+def test_one_row_per_face_or_per_image_without_one_in_order() -> None:
+    counts = [1, 0, 3, 2, 0, 1]
+    found = run({f"m{i}": picture(n, i) for i, n in enumerate(counts)})
+    expected = [(f"id-m{i}", k if n else None) for i, n in enumerate(counts) for k in range(max(n, 1))]
+    assert list(zip(found["image_id"].to_pylist(), found["face_index"].to_pylist(), strict=True)) == expected
+    for row in found.to_pylist():
+        n = counts[int(row["image_id"].removeprefix("id-m"))]
+        assert row["n_faces"] == n
+        assert (row["status"], row["reason"]) == (("ok", None) if n else ("rejected", "no_face"))
+        assert (row["width_px"], row["height_px"], row["format"]) == (80, 60, "png")
+
+
+def test_every_member_ends_in_rows_whatever_happens() -> None:
+    failures = {
+        "gone": (ObjectNotFoundError("x"), ImageReason.NOT_FOUND),
+        "changed": (ObjectChangedError("x"), ImageReason.CHANGED),
+        "denied": (AccessDeniedError("x"), ImageReason.ACCESS_DENIED),
+        "failed": (ReadFailedError("x"), ImageReason.READ_ERROR),
+        "grown": (ObjectTooLargeError("x"), ImageReason.TOO_LARGE),
+        "other": (StorageError("x"), ImageReason.READ_ERROR),
+        "empty": (b"", ImageReason.EMPTY),
+        "text": (b"some text, no picture", ImageReason.NOT_AN_IMAGE),
+        "cut": (picture(1)[:-900], ImageReason.TRUNCATED),
+        "blank": (picture(0), ImageReason.NO_FACE),
+    }
+    found = run({k: v for k, (v, _) in failures.items()} | {"good": picture(1)})
+    rows = {r["image_id"].removeprefix("id-"): r for r in found.to_pylist()}
+    assert list(rows) == [*failures, "good"]
+    for name, (content, reason) in failures.items():
+        row = rows[name]
+        assert (row["status"], row["reason"]) == ("rejected", reason.value)
+        assert row["chip"] is None
+        assert row["face_index"] is None
+        sha = hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else None
+        assert row["content_sha256"] == sha
+        assert row["n_faces"] == (0 if reason is ImageReason.NO_FACE else None)
+        assert (row["phash"] is None) == (reason is not ImageReason.NO_FACE)
+    assert rows["good"]["status"] == "ok"
+
+
+def test_objects_listed_as_too_large_are_not_fetched() -> None:
+    fetched: list[str] = []
+
+    def fetch(uri: str, etag: str) -> bytes:
+        fetched.append(uri)
+        return picture(1)
+
+    listed = [Member("a", "mem:///a", "e", 1001), Member("b", "mem:///b", "e", 1000)]
+    found = extract(listed, fetch, MODELS, DecodeSettings(max_object_bytes=1000))
+    assert found["reason"].to_pylist() == ["too_large", None]
+    assert fetched == ["mem:///b"]
+
+
+def test_limits_of_decoding_are_passed_on() -> None:
+    found = run({"a": picture(1)}, DecodeSettings(max_pixels=4799))
+    assert found["reason"].to_pylist() == ["too_many_pixels"]
+    assert found["width_px"].to_pylist() == [80]
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), ZeroDivisionError("x")])
+def test_a_fault_in_fetching_propagates(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        run({"a": picture(1), "b": error, "c": picture(1)})
+
+
+def test_a_fault_in_a_model_propagates() -> None:
+    class Broken(PlantedDetector):
+        def detect(self, image: Pixels) -> Detections:
+            raise RuntimeError("weights")
+
+    with pytest.raises(RuntimeError, match="weights"):
+        extract(members({"a": b""}), lambda u, e: picture(1), dataclasses.replace(MODELS, detector=Broken()), SETTINGS)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_read_ahead_is_bounded_and_complete(threads: int) -> None:
+    """While one picture is computed, at most `threads` objects are held: that one and those ahead of it."""
+    started: list[str] = []
+    computed: list[int] = []
+    ahead: list[int] = []
+    running = Counter[str]()
+    lock = threading.Lock()
+
+    def fetch(uri: str, etag: str) -> bytes:
+        with lock:
+            started.append(uri)
+            running["now"] += 1
+            running["most"] = max(running["most"], running["now"])
+        time.sleep(0.002)
+        with lock:
+            running["now"] -= 1
+        return picture(0)
+
+    class Watching(PlantedDetector):
+        def detect(self, image: Pixels) -> Detections:
+            time.sleep(0.004)
+            ahead.append(len(started) - len(computed))
+            computed.append(len(started))
+            return super().detect(image)
+
+    listed = [Member(f"i{i}", f"mem:///{i}", "e", 10) for i in range(25)]
+    found = extract(listed, fetch, dataclasses.replace(MODELS, detector=Watching()), SETTINGS, threads)
+    assert found["image_id"].to_pylist() == [m.image_id for m in listed]
+    assert sorted(started) == sorted(m.uri for m in listed)
+    assert max(ahead) <= threads
+    assert running["most"] <= threads
+    assert computed[-1] == 25
+
+
+def test_threads_do_not_change_a_value() -> None:
+    objects = {f"m{i}": picture(i % 4, i) for i in range(20)}
+    assert run(objects, threads=1).equals(run(objects, threads=7))
+
+
+def test_faces_are_numbered_by_area_and_measured() -> None:
+    """The planted boxes grow with x, so index 0 is the rightmost."""
+    rows = run({"a": picture(3)}).to_pylist()
+    assert [r["face_box_x_px"] for r in rows] == [20.0, 10.0, 0.0]
+    assert [r["face_box_width_px"] for r in rows] == [24.0, 22.0, 20.0]
+    for row in rows:
+        points = np.array(row["face_landmarks_px"]).reshape(5, 2)
+        centres = points[0:2].mean(axis=0), points[2:4].mean(axis=0)
+        assert row["face_eye_distance_px"] == pytest.approx(np.linalg.norm(centres[0] - centres[1]))
+        assert row["face_roll_deg"] == pytest.approx(0, abs=1e-6)
+        chip = decode_chip(row["chip"])
+        assert chip.shape == (150, 150, 3)
+        grey = chip @ np.array([0.299, 0.587, 0.114])
+        assert row["face_brightness"] == pytest.approx(grey.mean() / 255, abs=0.02)
+
+
+def test_equal_areas_are_numbered_by_position() -> None:
+    class Twins(PlantedDetector):
+        def detect(self, image: Pixels) -> Detections:
+            boxes = np.array([(30, 5, 20, 24), (10, 5, 20, 24), (10, 2, 24, 20)], np.float32)
+            return Detections(boxes, np.full(3, 0.9, np.float32), np.zeros((3, 5, 2), np.float32))
+
+    found = extract(
+        members({"a": b""}), lambda u, e: picture(1), dataclasses.replace(MODELS, detector=Twins()), SETTINGS
+    )
+    corners = list(zip(found["face_box_x_px"].to_pylist(), found["face_box_y_px"].to_pylist(), strict=True))
+    assert corners == [(10.0, 2.0), (10.0, 5.0), (30.0, 5.0)]
+
+
+def test_a_score_above_one_is_cut() -> None:
+    class Sure(PlantedDetector):
+        def detect(self, image: Pixels) -> Detections:
+            return dataclasses.replace(super().detect(image), scores=np.array([1.0000002], np.float32))
+
+    found = extract(
+        members({"a": b""}), lambda u, e: picture(1), dataclasses.replace(MODELS, detector=Sure()), SETTINGS
+    )
+    assert found["face_detection_score"].to_pylist() == [1.0]
+
+
+def test_no_members_no_rows() -> None:
+    assert run({}).num_rows == 0
+
+
+def test_only_read_errors_are_worth_a_retry() -> None:
+    assert has_retryable_failure(run({"a": picture(1), "b": ReadFailedError("x")}))
+    final = {"a": picture(1), "b": ObjectNotFoundError("x"), "c": b"text", "d": AccessDeniedError("x")}
+    assert not has_retryable_failure(run(final))
+
+
+def test_extract_id_changes_with_every_setting() -> None:
+    changes = [
+        extract_id(SETTINGS, DetectSettings()),
+        extract_id(DecodeSettings(max_pixels=1), DetectSettings()),
+        extract_id(DecodeSettings(max_object_bytes=1), DetectSettings()),
+        extract_id(SETTINGS, DetectSettings(min_face_px=20)),
+        extract_id(SETTINGS, DetectSettings(scale_factor=0.8)),
+        extract_id(SETTINGS, DetectSettings(thresholds=(0.5, 0.6, 0.7))),
+        extract_id(SETTINGS, DetectSettings(retry=False)),
+    ]
+    assert len(set(changes)) == len(changes)
+    assert changes[0] == extract_id(DecodeSettings(), DetectSettings())
