@@ -60,7 +60,9 @@ def cluster_ratio(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 def _contingency(
     predicted: npt.ArrayLike, truth: npt.ArrayLike
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+) -> tuple[
+    npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]
+]:
     """Non-empty cells, row totals, column totals, and the row and column of each cell."""
     a, b = np.asarray(predicted).ravel(), np.asarray(truth).ravel()
     if len(a) != len(b):

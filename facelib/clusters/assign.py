@@ -73,9 +73,7 @@ class Neighbourhood:
 
 def graph_order(face_ids: Sequence[str], is_usable: npt.ArrayLike) -> IntArray:
     """Positions of the usable faces by ascending face_id: the rows of the similarity graph."""
-    usable = np.flatnonzero(np.asarray(is_usable, bool))
-    ids = [face_ids[i] for i in usable]
-    return usable[np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)]
+    return np.array(sorted(np.flatnonzero(np.asarray(is_usable, bool)).tolist(), key=face_ids.__getitem__), np.int64)
 
 
 def neighbourhood(unit: FloatArray, settings: ClusterSettings) -> Neighbourhood:
@@ -122,8 +120,7 @@ def assign(
     cluster[order] = labels
     similarity = np.zeros(len(unit), np.float32)
     similarity[order] = np.einsum("nd,nd->n", core, centre[labels])
-    others = np.flatnonzero(~np.asarray(is_usable, bool))
-    others = others[np.array(sorted(range(len(others)), key=lambda i: face_ids[others[i]]), np.int64)]
+    others = graph_order(face_ids, ~np.asarray(is_usable, bool))
     cluster[others], similarity[others] = attach(
         unit[others], image[others], centre, labels, image[order], floor.floor, settings.tile
     )
@@ -156,9 +153,7 @@ def _check_embeddings(n_faces: int, core: FloatArray) -> None:
         )
 
 
-def _floor(
-    core: FloatArray, image: IntArray, around: Neighbourhood, settings: ClusterSettings
-) -> FloorEstimate:
+def _floor(core: FloatArray, image: IntArray, around: Neighbourhood, settings: ClusterSettings) -> FloorEstimate:
     if settings.floor is not None:
         return fixed_floor(settings.floor, len(core))
     return estimate_floor(core, around.edges, around.histogram, image, settings)
@@ -194,7 +189,8 @@ def _clusters_table(
             "image_id": pa.array([image_ids[i] for i in rows], pa.string()),
             "cluster_id": pa.array([names[c] if c >= 0 else None for c in label], pa.string()),
             "role": pa.array(
-                [CORE if is_core[i] else ATTACHED if k else NOISE for i, k in zip(rows, known, strict=True)], pa.string()
+                [CORE if is_core[i] else ATTACHED if k else NOISE for i, k in zip(rows, known, strict=True)],
+                pa.string(),
             ),
             "similarity_to_centroid": pa.array(similarity[rows], pa.float32(), mask=~np.array(known)),
             "cluster_size": pa.array([int(sizes[c]) if c >= 0 else None for c in label], pa.int64()),

@@ -83,7 +83,8 @@ def _labels_with_repeated_image(labels: IntArray, image: IntArray) -> IntArray:
     """Labels, ascending, under which an image has two faces or more."""
     order = np.lexsort((image, labels))
     label, image = labels[order], image[order]
-    return np.unique(label[1:][(label[1:] == label[:-1]) & (image[1:] == image[:-1])])
+    repeated: IntArray = np.unique(label[1:][(label[1:] == label[:-1]) & (image[1:] == image[:-1])])
+    return repeated
 
 
 def _kruskal(members: IntArray, u: IntArray, v: IntArray, image: IntArray) -> IntArray:

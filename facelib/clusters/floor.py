@@ -8,9 +8,9 @@ it and the histogram of all pairs.
 *Mated pairs* fill the upper tail. They are taken out by clustering: the pairs within clusters are
 subtracted from the histogram, and what is left, pairs between clusters, stands for the non-mated ones. The
 floor and the clusters determine each other, so the two steps alternate up to a fixed point. The
-clusters used are deliberately loose, three times the wanted false edges, and looser still at the start: joining
-too much removes few of the n²/2 pairs, joining too little leaves mated pairs that push the floor up,
-which leaves more of them.
+clusters used are deliberately loose, three times the wanted false edges, and looser still at the start:
+joining too much removes few of the n²/2 pairs, joining too little leaves mated pairs that push the floor
+up, which leaves more of them.
 
 *Few pairs* lie beyond the floor, and there the removal bites. So the survival is read at a safe share
 `anchor` and continued by the law that similar pairs obey: with distance r between unit vectors,
@@ -40,7 +40,7 @@ _LOOSER = 3.0
 """False edges at the floor of the clusters that are removed, relative to the wanted ones."""
 _DECADE = 10.0
 _MATED_REMAINING = 0.25
-"""The anchor is at least this multiple of the share of pairs within clusters: few mated pairs are left above it."""
+"""The anchor is at least this multiple of the share of pairs within clusters: few mated pairs remain there."""
 _FEWEST_PAIRS = 50
 _LARGEST_ANCHOR = 0.1
 _LARGEST_CLUSTER = 0.5
@@ -161,7 +161,8 @@ def _next(
 ) -> _Tail | None:
     """The floor that follows from the clusters at a floor; None when they leave no evidence."""
     above = edges.cosine > floor
-    labels = modules(len(unit), Edges(*(column[above] for column in edges)), floor, settings.seed)
+    kept = Edges(edges.u[above], edges.v[above], edges.cosine[above])
+    labels = modules(len(unit), kept, floor, settings.seed)
     if np.bincount(labels).max() > _LARGEST_CLUSTER * len(unit):
         return None
     within = _within(unit, labels, settings.tile)

@@ -8,7 +8,7 @@ agree in at least b - d of them, so a table for every choice of b - d parts miss
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +54,7 @@ def _near_pairs(
         return none, none
     parts, shared = _plan(len(hashes), max_distance)
     edge = [round(i * HASH_BITS / parts) for i in range(parts + 1)]
-    masks = [((1 << (b - a)) - 1) << a for a, b in zip(edge, edge[1:], strict=False)]
+    masks = [((1 << (b - a)) - 1) << a for a, b in pairwise(edge)]
     found: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = [(none, none)]
     for chosen in combinations(masks, shared):
         found.extend(_bucket_pairs(hashes, np.uint64(sum(chosen)), max_distance))
@@ -97,4 +97,4 @@ def _bucket_pairs(
 def _distance(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     """Hamming distance of each pair, in bits."""
     halves = (a ^ b).view(np.uint16).reshape(-1, 4)
-    return _POPCOUNT[halves].sum(axis=1, dtype=np.int64)
+    return np.asarray(_POPCOUNT[halves].sum(axis=1, dtype=np.int64))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from facelib.errors import ConfigError
+from facelib.reports.label_file import LabelColumns
 
 SUBJECT = "subject"
 LABEL_ROWS_SCHEMA = pa.schema([(name, pa.string()) for name in ("image_id", "attribute", "value", "source")])
@@ -23,32 +24,30 @@ def image_of_key(image_ids: Sequence[str], keys: Sequence[str], uris: Sequence[s
 
 def label_rows(
     labels: pa.Table,
-    key: str,
-    subject: str | None,
-    attributes: Sequence[str],
+    columns: LabelColumns,
     images: Mapping[str, str],
     secret: bytes,
     file: str,
 ) -> tuple[pa.Table, int]:
     """(rows under LABEL_ROWS_SCHEMA, number of label rows whose image was not listed).
 
-    Each matched row of `labels` gives one row per attribute, null where the cell is empty; the subject
-    becomes the attribute `subject`, whose value is a keyed pseudonym. Raises ConfigError when no row
-    matches an image.
+    `labels` is what `read_label_file` returns for `columns`; `images` maps keys to image_ids. Each matched
+    row gives one row per attribute, null where the cell is empty; the subject becomes the attribute
+    `subject`, whose value is a keyed pseudonym. Raises ConfigError when no row matches an image.
     """
-    image_ids = [images.get(k) for k in labels.column(key).to_pylist()]
+    image_ids = [images.get(k) for k in labels.column("key").to_pylist()]
     unmatched = sum(i is None for i in image_ids)
     if labels.num_rows and unmatched == labels.num_rows:
         raise ConfigError(
-            f"labels file {file}: none of the {labels.num_rows} values of column {key} is the path of a listed "
+            f"labels file {file}: none of the {labels.num_rows} values of column {columns.key} is the path of a listed "
             f"object below --images, or its full URI: correct --label-key or --images"
         )
-    columns: dict[str, list[str | None]] = {a: labels.column(a).to_pylist() for a in attributes}
-    if subject:
-        columns[SUBJECT] = [pseudonym(s, secret) if s else None for s in labels.column(subject).to_pylist()]
+    values_of: dict[str, list[str | None]] = {a: labels.column(a).to_pylist() for a in columns.attributes}
+    if columns.subject:
+        values_of[SUBJECT] = [pseudonym(s, secret) if s else None for s in labels.column("subject").to_pylist()]
     rows: list[tuple[str, str, str | None]] = [
         (image, name, value)
-        for name, values in columns.items()
+        for name, values in values_of.items()
         for image, value in zip(image_ids, values, strict=True)
         if image is not None
     ]

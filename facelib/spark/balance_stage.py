@@ -58,8 +58,7 @@ def _label_rows(context: StageContext, listing: Listing, source: LabelSource | N
     images = image_of_key(*(names.column(c).to_pylist() for c in ("image_id", "key", "uri")))
     if source is None:
         return pa.table({n: pa.array([], pa.string()) for n in ("image_id", "attribute", "value", "source")}), 0
-    c = source.columns
-    return label_rows(source.rows, c.key, c.subject, c.attributes, images, _secret(context.store), source.file)
+    return label_rows(source.rows, source.columns, images, _secret(context.store), source.file)
 
 
 def _secret(store: ObjectStore) -> bytes:

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.unit
 SETTINGS = ClusterSettings()
 
 
-def _archive(seed: int, sizes: list[int], spread: float = 0.35, d: int = 32) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _archive(
+    seed: int, sizes: list[int], spread: float = 0.35, d: int = 32
+) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Image ids (one face each), embeddings that are not of unit length, and the subject."""
     rng = np.random.default_rng(seed)
     truth = np.repeat(np.arange(len(sizes)), sizes)

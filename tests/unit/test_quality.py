@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from facelib.faces.quality import QualitySettings, decide, quality_score
@@ -89,9 +89,9 @@ def test_score_stays_in_range_row_by_row() -> None:
 
 
 def reasons(eye: float, detection: float, quality: float) -> str | None:
-    one: list[npt.NDArray[np.float64]] = [np.array([v]) for v in (eye, detection, quality)]
-    found = decide(*one, QualitySettings(min_eye_distance_px=10, min_detection_score=0.8, min_quality=0.1))
-    return found.tolist()[0]  # type: ignore[no-any-return]
+    settings = QualitySettings(min_eye_distance_px=10, min_detection_score=0.8, min_quality=0.1)
+    (found,) = decide(np.array([eye]), np.array([detection]), np.array([quality]), settings).tolist()
+    return cast(str | None, found)
 
 
 def test_first_reason_wins_size_before_score_before_quality() -> None:
