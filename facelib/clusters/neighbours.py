@@ -90,9 +90,9 @@ def knn_block(
             right = min(left + columns, n)
             similarity = _product(part, all_rows[left:right], buffer)
             _exclude_self(similarity, row_offset + start - left)
+            best.offer(similarity, left)
             if histogram is not None:
                 _count(similarity, histogram)
-            best.offer(similarity, left)
         found = best.indices()
         indices[start : start + tile], cosine[start : start + tile] = _ranked(part, all_rows, found, kept)
     return indices, cosine
@@ -133,7 +133,8 @@ class _Best:
         """Take what exceeds the row's smallest kept similarity; `left` is the index of column 0."""
         if self._size == 0:
             return
-        if not len(self._value) and similarity.shape[1] > self._size:
+        is_first = not len(self._value)
+        if is_first and similarity.shape[1] > self._size:
             column = np.argpartition(similarity, -self._size, axis=1)[:, -self._size :]
             flat = (column + np.arange(self._rows)[:, None] * similarity.shape[1]).ravel()
         else:
@@ -143,7 +144,7 @@ class _Best:
         self._column = np.concatenate((self._column, column + left))
         self._value = np.concatenate((self._value, similarity.ravel()[flat]))
         self._pending += len(flat)
-        if self._pending > 2 * self._rows * self._size:
+        if is_first or self._pending > 2 * self._rows * self._size:
             self._prune()
 
     def indices(self) -> IntArray:
@@ -152,15 +153,17 @@ class _Best:
         return self._column.reshape(self._rows, self._size)
 
     def _prune(self) -> None:
-        order = np.lexsort((-self._value, self._row))
+        if self._size == 0:
+            return
+        order = np.argsort(4.0 * self._row - self._value)  # by row, then falling value: |value| <= 2
         row = self._row[order]
-        rank = np.arange(len(row)) - np.searchsorted(row, row)
+        counts = np.bincount(row, minlength=self._rows)
+        rank = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
         keep = order[rank < self._size]
         self._row, self._column, self._value = self._row[keep], self._column[keep], self._value[keep]
-        full = np.bincount(self._row, minlength=self._rows) == self._size
-        least = np.full(self._rows, 2.0, np.float32)
-        np.minimum.at(least, self._row, self._value)
-        self._bar = np.where(full, least, np.float32(-2.0))
+        kept = np.minimum(counts, self._size)
+        least = self._value[np.maximum(np.cumsum(kept) - 1, 0)]
+        self._bar = np.where(kept == self._size, least, np.float32(-2.0)).astype(np.float32)
         self._pending = 0
 
 
@@ -177,13 +180,11 @@ def _exclude_self(similarity: FloatArray, shift: int) -> None:
 
 
 def _count(similarity: FloatArray, histogram: DoubleArray) -> None:
-    """Add the similarities of all but the excluded entries to the histogram."""
-    scaled = similarity * np.float32(1 / BIN_WIDTH)
-    scaled += np.float32(1 / BIN_WIDTH)
-    np.clip(scaled, -1, BINS - 1, out=scaled)
-    np.floor(scaled, out=scaled)
-    scaled += 1
-    histogram += np.bincount(scaled.astype(np.int64).ravel(), minlength=BINS + 1)[1:]
+    """Add the similarities of all but the excluded entries to the histogram; overwrites `similarity`."""
+    similarity *= np.float32(1 / BIN_WIDTH)
+    similarity += np.float32(1 / BIN_WIDTH + 1)
+    np.clip(similarity, 0, BINS, out=similarity)
+    histogram += np.bincount(similarity.astype(np.int64).ravel(), minlength=BINS + 1)[1:]
 
 
 def _ranked(part: FloatArray, all_rows: FloatArray, found: IntArray, kept: int) -> tuple[IntArray, FloatArray]:

@@ -38,6 +38,7 @@ def findings(planted: dict[str, Any], output: Path, run_id: str, prefix: str) ->
     return [
         Finding("images listed", str(planted["files"]), str(len(images)), planted["files"] == len(images)),
         _rejected(planted["rejected"], by_name),
+        _portraits(planted["subject_of"], by_name),
         _readable(planted["unusual_but_readable"], by_name),
         _exact(planted["exact_duplicates"], by_name),
         _near(planted["near_duplicates"], by_name),
@@ -47,8 +48,15 @@ def findings(planted: dict[str, Any], output: Path, run_id: str, prefix: str) ->
 
 
 def _rejected(expected: dict[str, str], by_name: dict[str, Any]) -> Finding:
-    found = {name: r["reason"] for name, r in by_name.items() if r["reason"]}
-    return Finding("rejected, by reason", _counts(expected.values()), _counts(found.values()), found == expected)
+    """Files planted to be rejected. Portraits without a detected face are counted apart."""
+    found = {name: by_name[name]["reason"] or "ok" for name in expected}
+    return Finding("damaged and faceless files", _counts(expected.values()), _counts(found.values()), found == expected)
+
+
+def _portraits(subject_of: dict[str, str], by_name: dict[str, Any]) -> Finding:
+    reasons = [by_name[name]["reason"] for name in subject_of]
+    found = f"{reasons.count(None)} with a face, {reasons.count('no_face')} without"
+    return Finding("portraits", str(len(reasons)), found, set(reasons) <= {None, "no_face"})
 
 
 def _readable(names: dict[str, str], by_name: dict[str, Any]) -> Finding:
@@ -78,8 +86,7 @@ def _identities(subject_of: dict[str, str], by_name: dict[str, Any], clusters: l
     truth, predicted = [s for s, _ in known], [c for _, c in known]
     pairwise, bcubed = pairwise_scores(predicted, truth), bcubed_scores(predicted, truth)
     return [
-        Finding("planted pictures with a face", str(len(named)), str(len(known))),
-        Finding("identities", str(len(set(subject_of.values()))), f"{len(set(predicted))} clusters"),
+        Finding("identities", str(len(set(subject_of.values()))), f"{len({r['cluster_id'] for r in clusters} - {None})} clusters"),
         Finding(
             "pairwise F of the clusters",
             "≥ 0.90",

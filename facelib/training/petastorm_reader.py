@@ -39,18 +39,21 @@ def read_batches(folder: Path, batch_size: int = 64, seed: int | None = None) ->
     """
     if not list(folder.glob("*.parquet")):
         raise ConfigError(f"{folder} holds no Parquet file: give the folder of one split, such as train")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            from petastorm import make_batch_reader
-        except ImportError:
-            raise ConfigError('petastorm is missing: pip install "facelib[train]"') from None
-        with make_batch_reader(
-            folder.resolve().as_uri(), num_epochs=1, reader_pool_type="thread", workers_count=1,
-            shuffle_row_groups=seed is not None, seed=seed,
-        ) as reader:  # fmt: skip
-            for group in reader:
-                yield from _batches(group._asdict(), batch_size)
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\b")
+    try:
+        from petastorm import make_batch_reader
+    except ImportError:
+        raise ConfigError('petastorm is missing: pip install "facelib[train]"') from None
+    with make_batch_reader(
+        f"file://{folder.resolve()}",  # petastorm does not decode %20
+        num_epochs=1,
+        reader_pool_type="thread",
+        workers_count=1,
+        shuffle_row_groups=seed is not None,
+        seed=seed,
+    ) as reader:
+        for group in reader:
+            yield from _batches(group._asdict(), batch_size)
 
 
 def _batches(group: dict[str, Any], size: int) -> Iterator[Batch]:
@@ -59,8 +62,8 @@ def _batches(group: dict[str, Any], size: int) -> Iterator[Batch]:
         chips = np.stack([decode_chip(c) for c in part["chip"]])
         yield Batch(
             torch.from_numpy(chips).permute(0, 3, 1, 2),
-            torch.from_numpy(np.asarray(part["identity_index"], dtype=np.int64)),
-            torch.from_numpy(np.asarray(part["weight"], dtype=np.float32)),
+            torch.from_numpy(np.array(part["identity_index"], dtype=np.int64)),
+            torch.from_numpy(np.array(part["weight"], dtype=np.float32)),
             {n.removeprefix("label_"): list(v) for n, v in part.items() if n.startswith("label_")},
             list(part["face_id"]),
         )

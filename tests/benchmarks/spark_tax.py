@@ -104,7 +104,7 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
     source = archive(data)
     n = min(24 if quick else 1000, len(source.members()))
     config = PipelineConfig(
-        extract=ShardSettings(shard_images=max(1, n // 8)),
+        extract=ShardSettings(shard_images=6) if quick else ShardSettings(),
         spark=SparkSettings(master=f"local[{plain_pool.PROCESSES},4]"),
     )
     rounds = _rounds(source, n, config, 1 if quick else 5)

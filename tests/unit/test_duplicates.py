@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.cluster.hierarchy import DisjointSet
 
 from facelib.clusters.duplicates import duplicate_rows
 
@@ -51,11 +51,11 @@ def brute_force(rows: list[Row], distance: int) -> tuple[dict[str, str], set[fro
         first = min(same, key=lambda r: r["uri"], default=row)
         if first is not row:
             originals[row["image_id"]] = first["image_id"]
-    graph = nx.Graph()
+    near = DisjointSet([r["image_id"] for r in rows])
     for a, b in combinations([r for r in rows if r["phash"] is not None], 2):
         if ((a["phash"] ^ b["phash"]) & (2**64 - 1)).bit_count() <= distance:
-            graph.add_edge(a["image_id"], b["image_id"])
-    return originals, {frozenset(c) for c in nx.connected_components(graph)}
+            near.merge(a["image_id"], b["image_id"])
+    return originals, {frozenset(s) for s in near.subsets() if len(s) > 1}
 
 
 def groups(found: pa.Table) -> dict[str, frozenset[str]]:

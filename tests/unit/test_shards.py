@@ -160,7 +160,7 @@ def test_an_overwritten_object_is_new_and_its_old_version_vanishes() -> None:
 
 def test_another_extraction_has_other_names() -> None:
     listed = listing(100, 9)
-    one, other = plan(listed), plan(listed, extract_id="x2")
+    one, other = plan(listed), plan_shards(listed, {}, set(), "x2", SETTINGS)
     assert not {s.name for s in one.todo} & {s.name for s in other.todo}
     assert [s.members for s in one.todo] == [s.members for s in other.todo]
 

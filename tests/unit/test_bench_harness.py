@@ -1,0 +1,227 @@
+"""The benchmark harness: sections of the results file, names, sums of CPU time, and the verification protocol."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import harness, results_file, timing, verification
+
+import facelib
+from facelib.cli import bench_command
+from facelib.errors import ConfigError
+
+pytestmark = pytest.mark.unit
+
+TWO_SECTIONS = """# Title
+
+<!-- begin stages -->
+old stages
+<!-- end stages -->
+
+between
+
+<!-- begin kernel -->
+old kernel
+<!-- end kernel -->
+
+after
+"""
+
+
+def test_a_section_is_replaced_and_all_else_kept() -> None:
+    found = results_file.replace_section(TWO_SECTIONS, "stages", "new\nlines\n")
+    assert found == TWO_SECTIONS.replace("old stages", "new\nlines")
+
+
+def test_replacing_twice_changes_nothing_more() -> None:
+    once = results_file.replace_section(TWO_SECTIONS, "kernel", "new")
+    assert results_file.replace_section(once, "kernel", "new") == once
+
+
+def test_a_missing_section_is_added_at_the_end() -> None:
+    found = results_file.replace_section(TWO_SECTIONS, "spark", "tax")
+    assert found == TWO_SECTIONS + "\n<!-- begin spark -->\ntax\n<!-- end spark -->\n"
+
+
+def test_a_section_without_its_end_is_refused() -> None:
+    with pytest.raises(ValueError, match="end stages"):
+        results_file.replace_section("<!-- begin stages -->\nold", "stages", "new")
+
+
+def test_record_makes_the_file_and_keeps_other_sections(tmp_path: Path) -> None:
+    path = tmp_path / "RESULTS.md"
+    results_file.record("stages", "first", path)
+    results_file.record("kernel", "second", path)
+    results_file.record("stages", "third", path)
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    assert "first" not in text
+    assert text.index("third") < text.index("second")
+
+
+def test_section_names_place_versions_and_command() -> None:
+    result = results_file.Result("Caption", ("what", "how", "figure"), (("a", "b", "1"),), ("a note",), text_columns=2)
+    text = results_file.section("stages", [result], ["numpy"])
+    assert f"numpy {np.__version__}" in text
+    assert results_file.cpu_model() in text
+    assert "`facelib bench stages`" in text
+    table = "| what | how | figure |\n| --- | --- | ---: |\n| a | b | 1 |\n\n- a note"
+    assert text.endswith(f"**Caption**\n\n{table}")
+
+
+def test_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'stage'.*stages, spark, kernel, clusters"):
+        harness.chosen(["kernel", "stage"], None)
+
+
+def test_all_benchmarks_need_the_photographs_to_be_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert harness.chosen([], tmp_path) == ["stages", "spark", "kernel", "clusters"]
+    assert harness.chosen([], None) == ["stages", "spark", "kernel"]
+    assert "clusters needs the photographs of lfw_dev" in capsys.readouterr().out
+
+
+def test_a_name_given_twice_runs_once() -> None:
+    assert harness.chosen(["kernel", "stages", "kernel"], None) == ["kernel", "stages"]
+
+
+def test_photographs_are_found_below_the_given_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACELIB_DATA", str(tmp_path))
+    with pytest.raises(ConfigError, match="FACELIB_DATA"):
+        harness.photographs()
+    (tmp_path / "lfw_dev" / "images").mkdir(parents=True)
+    assert harness.photographs() == tmp_path / "lfw_dev"
+
+
+def test_command_passes_the_exit_code_of_the_harness(capfd: pytest.CaptureFixture[str]) -> None:
+    assert bench_command.command(argparse.Namespace(benchmark=["nothing"])) == ConfigError.exit_code
+    assert "choose from stages, spark, kernel, clusters" in capfd.readouterr().err
+
+
+def test_command_without_a_checkout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facelib, "__file__", str(tmp_path / "facelib" / "__init__.py"))
+    with pytest.raises(ConfigError, match="source checkout"):
+        bench_command.command(argparse.Namespace(benchmark=[]))
+
+
+def test_interleaved_warms_up_once_and_turns_the_order() -> None:
+    calls: list[str] = []
+    alternatives = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
+    seconds = timing.interleaved(alternatives, 3)
+    assert "".join(calls) == "ab" + "ab" + "ba" + "ab"
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_stopwatch_adds_up_by_name() -> None:
+    watch = timing.Stopwatch()
+    assert [watch.time("double", lambda x: 2 * x, i) for i in range(3)] == [0, 2, 4]
+    assert watch.calls == {"double": 3}
+
+
+def _burn(seconds: float) -> None:
+    while time.process_time() < seconds:
+        pass
+
+
+def test_tree_cpu_counts_a_child_that_has_ended() -> None:
+    before = timing.tree_cpu_seconds()
+    child = multiprocessing.get_context("fork").Process(target=_burn, args=(0.3,))
+    child.start()
+    child.join()
+    assert timing.tree_cpu_seconds() - before >= 0.28
+
+
+def test_tree_cpu_leaves_out_what_it_is_told_to() -> None:
+    receive, send = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=_burn_then_wait, args=(0.3, send))
+    child.start()
+    try:
+        receive.recv()
+        assert child.pid in timing.child_pids(multiprocessing.current_process().pid or 0)
+        without = timing.tree_cpu_seconds({child.pid or 0})
+        assert timing.tree_cpu_seconds() - without >= 0.28
+    finally:
+        child.kill()
+        child.join()
+
+
+def _burn_then_wait(seconds: float, send: multiprocessing.connection.Connection) -> None:
+    _burn(seconds)
+    send.send(None)
+    time.sleep(60)
+
+
+PAIRS = """1\t2
+Ann\t1\t2
+Bo\t3\t14
+Ann\t1\tBo\t3
+Cy\t7\tAnn\t2
+"""
+
+
+def test_pairs_file_is_read_as_lfw_defines_it(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.txt"
+    path.write_text(PAIRS)
+    assert verification.read_pairs(path) == [
+        verification.Pair("Ann/Ann_0001.jpg", "Ann/Ann_0002.jpg", True),
+        verification.Pair("Bo/Bo_0003.jpg", "Bo/Bo_0014.jpg", True),
+        verification.Pair("Ann/Ann_0001.jpg", "Bo/Bo_0003.jpg", False),
+        verification.Pair("Cy/Cy_0007.jpg", "Ann/Ann_0002.jpg", False),
+    ]
+    path.write_text(PAIRS.replace("1\t2\n", "1\t3\n", 1))
+    with pytest.raises(ConfigError, match="holds 4 pairs"):
+        verification.read_pairs(path)
+
+
+def test_folds_are_balanced_runs() -> None:
+    is_mated = np.array([True, True, False, False, False, False, True, True])
+    assert verification.balanced_folds(is_mated, 2).tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    fold = verification.balanced_folds(np.arange(1200) // 300 % 2 == 0)
+    counts = np.unique(np.column_stack((fold, np.arange(1200) // 300 % 2)), axis=0, return_counts=True)[1]
+    assert counts.tolist() == [60] * 20
+
+
+def test_best_threshold_lies_halfway_between_two_scores() -> None:
+    scores = np.array([0.9, 0.2, 0.6, 0.5, 0.1])
+    is_mated = np.array([True, False, True, False, True])
+    assert verification.best_threshold(scores, is_mated) == pytest.approx(0.55)
+
+
+def test_best_threshold_never_parts_equal_scores() -> None:
+    """Between the two scores of 0.5 a threshold would get all three right; no threshold lies there."""
+    scores, is_mated = np.array([0.5, 0.5, 0.8]), np.array([False, True, True])
+    assert verification.best_threshold(scores, is_mated) == -np.inf
+
+
+def test_cross_validation_of_a_case_worked_by_hand() -> None:
+    """Fold 1 alone says 0.5, which gets 3 of 4 of fold 0 right; fold 0 alone says 0.3, and gets 3 of 4 of fold 1."""
+    scores = np.array([0.9, 0.4, 0.2, 0.1, 0.8, 0.6, 0.4, 0.2])
+    is_mated = np.array([True, True, False, False, True, True, False, False])
+    fold = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    found = verification.cross_validated(scores, is_mated, fold)
+    assert found.mean == pytest.approx(0.75)
+    assert found.standard_error == pytest.approx(0)
+    assert found.threshold == pytest.approx((0.5 + 0.3) / 2)
+
+
+def test_standard_error_of_a_case_worked_by_hand() -> None:
+    """Accuracies 1 and 0.5: deviation with n − 1 is 0.5 / √2, over √2 folds 0.25."""
+    scores, is_mated = np.array([0.9, 0.1, 0.9, 0.6]), np.array([True, False, True, False])
+    found = verification.cross_validated(scores, is_mated, np.array([0, 0, 1, 1]))
+    assert (found.mean, found.standard_error) == (pytest.approx(0.75), pytest.approx(0.25))
+
+
+def test_true_match_rate_of_a_case_worked_by_hand() -> None:
+    """One of ten non-mated scores may exceed the threshold, so it is the second largest of them."""
+    non_mated = np.arange(10) / 10
+    mated = np.array([0.7, 0.8, 0.85, 0.95])
+    assert verification.true_match_rate(mated, non_mated, 0.1) == (0.5, 0.8)
+    assert verification.true_match_rate(mated, non_mated, 0.05) == (0.25, 0.9)
