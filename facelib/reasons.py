@@ -40,7 +40,7 @@ IMAGE_REASON_MEANING: dict[ImageReason, str] = {
     ImageReason.TOO_LARGE: "the object is larger than extract.max_object_bytes; it was not read",
     ImageReason.NOT_FOUND: "the object vanished between listing and reading",
     ImageReason.CHANGED: "the object was overwritten between listing and reading",
-    ImageReason.ACCESS_DENIED: "reading the object is not allowed",
+    ImageReason.ACCESS_DENIED: "reading the object is not allowed; the next run tries again",
     ImageReason.READ_ERROR: "reading failed after all retries; the next run tries again",
     ImageReason.NO_FACE: "decoded, but no face was detected",
 }

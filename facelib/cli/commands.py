@@ -93,9 +93,10 @@ def _stage(name: str, function: str = "") -> Callable[..., None]:
 
 
 def _config(arguments: argparse.Namespace) -> PipelineConfig:
-    from facelib.spark.pipeline_config import PipelineConfig
+    from facelib.spark.pipeline_config import PipelineConfig, with_endpoint
 
-    return load_config(PipelineConfig, Path(arguments.config) if arguments.config else None, arguments.assignments)
+    file = Path(arguments.config) if arguments.config else None
+    return with_endpoint(load_config(PipelineConfig, file, arguments.assignments))
 
 
 def _inputs(arguments: argparse.Namespace, config: PipelineConfig) -> tuple[LabelSource | None, Listing]:

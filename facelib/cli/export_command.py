@@ -15,12 +15,13 @@ def command(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     from facelib.spark.context import StageContext
     from facelib.spark.export_stage import export_stage
-    from facelib.spark.pipeline_config import PipelineConfig
+    from facelib.spark.pipeline_config import PipelineConfig, with_endpoint
     from facelib.spark.run_record import RunRecord, current_run_id
     from facelib.spark.session import session
     from facelib.spark.tables import Place
 
-    config = load_config(PipelineConfig, Path(arguments.config) if arguments.config else None, arguments.assignments)
+    file = Path(arguments.config) if arguments.config else None
+    config = with_endpoint(load_config(PipelineConfig, file, arguments.assignments))
     store = open_store(arguments.output, config.storage)
     run_id = arguments.run or current_run_id(store)
     if run_id is None:

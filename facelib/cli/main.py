@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from facelib.cli.arguments import build_parser
-from facelib.errors import FacelibError
+from facelib.errors import ConfigError, FacelibError
 
 CRASH = 1
 INTERRUPTED = 130
@@ -49,7 +49,10 @@ def _set_up_log(file: str | None) -> None:
     log.handlers.clear()
     handler: logging.Handler
     if file:
-        handler = logging.FileHandler(file, encoding="utf-8")
+        try:
+            handler = logging.FileHandler(file, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"log file {file} cannot be written: {error.strerror}") from None
     elif not sys.stderr.isatty():
         handler = logging.StreamHandler(sys.stderr)
     else:

@@ -12,11 +12,15 @@ clusters used are deliberately loose, three times the wanted false edges, and lo
 joining too much removes few of the n²/2 pairs, joining too little leaves mated pairs that push the floor
 up, which leaves more of them.
 
-*Few pairs* lie beyond the floor, and there the removal bites. So the survival is read at a safe share
-`anchor` and continued by the law that similar pairs obey: with distance r between unit vectors,
+*Few pairs* lie beyond the floor, and there the removal bites. So the survival is read at a larger share, the
+anchor, and continued by the law that similar pairs obey: with distance r between unit vectors,
 r² = 2 - 2 cosine, the share of pairs closer than r grows as r^D (the correlation integral of Grassberger and
 Procaccia, "Measuring the strangeness of strange attractors", 1983). Log survival is then a straight line
 in log(1 - cosine) with slope D/2, measured over the decade above the anchor.
+
+Both errors that remain push the floor up: mated pairs left in at a small anchor, and at a large one a
+slope that has not reached its limit. Hence of several anchors, and of several loose starts, the lowest floor
+is taken.
 """
 
 from __future__ import annotations
@@ -35,15 +39,15 @@ from facelib.clusters.settings import ClusterSettings
 FEWEST_FACES = 50
 """Below, `settings.fallback_floor` is used: so few pairs carry no tail."""
 _DEGREES = (math.inf, 40.0, 20.0, 10.0)
-"""Edges per face kept for the loose starts; the lowest floor that follows from one of them is taken."""
+"""Edges per face kept for the loose starts."""
 _LOOSER = 3.0
 """False edges at the floor of the clusters that are removed, relative to the wanted ones."""
 _DECADE = 10.0
-_MATED_REMAINING = 0.25
-"""The anchor is at least this multiple of the share of pairs within clusters: few mated pairs remain there."""
-_FEWEST_PAIRS = 50
+_SMALLEST_ANCHOR = _DECADE * _LOOSER
+"""Relative to the wanted share: a decade above the share where the removal begins to bite."""
 _LARGEST_ANCHOR = 0.1
-_LARGEST_CLUSTER = 0.5
+_ANCHOR_STEP = 2.0
+_FEWEST_PAIRS = 50
 _ROUNDS = 12
 _TOLERANCE = 0.0005
 
@@ -55,16 +59,16 @@ class FloorEstimate:
     floor: float
     """Cosine; edges must exceed it."""
     fmr: float | None
-    """Estimated share of non-mated pairs above the floor; null when the floor was given."""
+    """Estimated share of non-mated pairs above the floor; null when the floor was not estimated."""
     expected_false_edges_per_face: float | None
-    """fmr × number of faces; null when the floor was given."""
+    """fmr × number of faces; null when the floor was not estimated."""
     method: str
-    """`fixed` (given), `fallback` (too few faces or pairs), `tail` (estimated)."""
+    """`fixed` (given), `fallback` (too few faces, or most pairs are mated), `tail` (estimated)."""
     n_faces: int
     mated_share: float | None = None
     """Share of all pairs that lie within clusters, so removed as mated."""
     anchor: float | None = None
-    """Survival from which the tail is continued; equals `fmr` where it could be read directly."""
+    """Survival from which the tail is continued."""
     dimension: float | None = None
     """Correlation dimension D of the non-mated embeddings near the anchor."""
     trail: tuple[float, ...] = ()
@@ -100,11 +104,13 @@ def estimate_floor(
 ) -> FloorEstimate:
     """Floor at which `settings.false_edges_per_face` are expected; no label is used.
 
+    The method is `fallback`, with `settings.fallback_floor`, below 50 faces, and when half of all pairs exceed
+    that floor: an archive of about one person, whose pairs say nothing about two.
     `unit` (n, d) float32 unit rows; `edges` their neighbour pairs; `histogram` (2000,) of all pairs, each
     counted twice, as `knn_block` sums it; `image_of_face` (n,).
     """
     n = len(unit)
-    if n < FEWEST_FACES:
+    if n < FEWEST_FACES or _exceeded_by(histogram, 0.5) > settings.fallback_floor:
         return fixed_floor(settings.fallback_floor, n, "fallback")
     wanted = settings.false_edges_per_face / n
     crossing = accepted_edges(edges, -2.0, image_of_face)
@@ -112,7 +118,7 @@ def estimate_floor(
     def step(floor: float) -> _Tail | None:
         return _next(unit, crossing, histogram / 2, floor, wanted, settings)
 
-    starts = [tail for tail in map(step, _loose_floors(crossing, n)) if tail]
+    starts = [tail for tail in map(step, [*_loose_floors(crossing, n), settings.fallback_floor]) if tail]
     if not starts:
         return fixed_floor(settings.fallback_floor, n, "fallback")
     tail = min(starts, key=lambda t: t.floor)
@@ -159,17 +165,21 @@ def continued_tail(histogram: DoubleArray, wanted: float, anchor: float) -> tupl
 def _next(
     unit: FloatArray, edges: Edges, pairs: DoubleArray, floor: float, wanted: float, settings: ClusterSettings
 ) -> _Tail | None:
-    """The floor that follows from the clusters at a floor; None when they leave no evidence."""
+    """The lowest floor that follows from the clusters at a floor; None when they leave no evidence."""
     above = edges.cosine > floor
     kept = Edges(edges.u[above], edges.v[above], edges.cosine[above])
     labels = modules(len(unit), kept, floor, settings.seed)
-    if np.bincount(labels).max() > _LARGEST_CLUSTER * len(unit):
-        return None
     within = _within(unit, labels, settings.tile)
-    share = float(within.sum() / pairs.sum())
-    anchor = min(max(_MATED_REMAINING * share, _DECADE * _LOOSER * wanted), _LARGEST_ANCHOR)
-    found = continued_tail(np.maximum(pairs - within, 0), wanted, anchor)
-    return _Tail(*found, share) if found else None
+    between = np.maximum(pairs - within, 0)
+    found = [tail for anchor in _anchors(wanted) if (tail := continued_tail(between, wanted, anchor))]
+    return _Tail(*min(found), float(within.sum() / pairs.sum())) if found else None
+
+
+def _anchors(wanted: float) -> list[float]:
+    """Shares from `_SMALLEST_ANCHOR` × wanted to `_LARGEST_ANCHOR`, each twice the one before; at least one."""
+    smallest = min(_SMALLEST_ANCHOR * wanted, _LARGEST_ANCHOR)
+    count = 1 + int(math.log(_LARGEST_ANCHOR / smallest, _ANCHOR_STEP))
+    return [smallest * _ANCHOR_STEP**i for i in range(count)]
 
 
 def _loose_floors(edges: Edges, n: int) -> list[float]:

@@ -74,8 +74,8 @@ def knn_block(
     tiling, so blocks of any size give the same bits.
 
     `histogram`, when given, is increased by the counts of the similarities of each row with all other
-    rows; summed over all blocks every pair counts twice. Memory: about 36 × `tile`² bytes
-    plus 20 × `tile` × k.
+    rows; summed over all blocks every pair counts twice. Memory: about
+    110 × `tile`² bytes.
     """
     n = len(all_rows)
     kept = max(0, min(k, n - 1))

@@ -16,9 +16,9 @@ class ClusterSettings:
     floor: float | None = None
     """Cosine floor of an edge, in (-1, 1); none: estimated from the archive."""
     fallback_floor: float = 0.93
-    """Cosine floor of an archive of less than 50 faces, which is too small to estimate one. It belongs to the
-    embedding model; for the default one FMR is about 5e-4 there on news photographs, several times that
-    within some groups."""
+    """Cosine floor where the archive cannot tell: less than 50 faces, or about one person. It belongs to the
+    embedding model; with the default one FMR is about 5e-4 there on news photographs, and far higher
+    between children and within some groups."""
     seed: int = 1
     """Seed of the community search, 0 or more."""
     max_cluster_share: float = 0.5

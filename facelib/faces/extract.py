@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from facelib.errors import AccessDeniedError, ObjectChangedError, ObjectNotFoundError, StorageError
 from facelib.faces.chip import cut_chip, encode_chip
@@ -28,6 +29,8 @@ from schemas.tables import EXTRACTED
 
 EXTRACT_VERSION = "1"
 """Step this when a change of code changes any extracted value; it is part of every shard's name."""
+
+_RETRYABLE = (ImageReason.READ_ERROR, ImageReason.ACCESS_DENIED)
 
 Fetch = Callable[[str, str], bytes]
 Row = dict[str, Any]
@@ -73,7 +76,12 @@ def extract_id(decode: DecodeSettings, detect: DetectSettings) -> str:
 
 def has_retryable_failure(extracted: pa.Table) -> bool:
     """Whether a row failed in a way that may succeed when it is tried again."""
-    return ImageReason.READ_ERROR.value in set(extracted.column("reason").to_pylist())
+    return any(count_reason(extracted, reason) for reason in _RETRYABLE)
+
+
+def count_reason(extracted: pa.Table, reason: ImageReason) -> int:
+    """Rows with that reason."""
+    return pc.sum(pc.equal(extracted.column("reason"), reason.value)).as_py() or 0
 
 
 def _prefetched(

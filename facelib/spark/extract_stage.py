@@ -14,11 +14,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from facelib.clusters.duplicates import duplicate_rows
-from facelib.errors import DegenerateResultError
-from facelib.faces.extract import Member, extract, extract_id, has_retryable_failure
+from facelib.errors import AccessDeniedError, DegenerateResultError
+from facelib.faces.extract import Member, count_reason, extract, extract_id, has_retryable_failure
 from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
 from facelib.ids import digest, image_id
 from facelib.images.shards import INCOMPLETE, ListedImage, Shard, ShardPlan, plan_shards
+from facelib.reasons import ImageReason
 from facelib.spark.context import StageContext, log_event
 from facelib.spark.pipeline_config import PipelineConfig
 from facelib.spark.tables import Batches, Place, read_frame, to_parquet
@@ -28,7 +29,7 @@ from facelib.storage import Fetcher, ObjectStore, StoredObject, list_images, ope
 from schemas.tables import EXTRACTED, FACES, IMAGES
 
 _SHARD_ROW = "name string, image_ids array<string>, uris array<string>, etags array<string>, sizes array<bigint>"
-_RESULT = "shard string, images long, faces long, bytes_read long, cpu_seconds double"
+_RESULT = "shard string, images long, faces long, denied long, bytes_read long, cpu_seconds double"
 _PLAN_SCHEMA = pa.schema([("shard", pa.string()), ("image_id", pa.string())])
 _LISTING = pa.schema(
     [
@@ -90,6 +91,7 @@ def extract_stage(context: StageContext, listing: Listing) -> None:
     with context.stage("extract") as facts:
         plan = _plan(listing, store, folder, config)
         results = _run_shards(context, plan, folder)
+        _check_access(results)
         names = {r["shard"].removesuffix(INCOMPLETE): r["shard"] for r in results}
         used = sorted({names.get(s, s) for s in plan.assigned.values()})
         context.record.shards = [f"{folder}/{name}.parquet" for name in used]
@@ -158,6 +160,14 @@ def _run_shards(context: StageContext, plan: ShardPlan, folder: str) -> list[Any
         return list(shards.mapInArrow(task, _RESULT).collect())
 
 
+def _check_access(results: list[Any]) -> None:
+    denied, read = sum(r["denied"] for r in results), sum(r["images"] for r in results)
+    if denied and denied == read:
+        raise AccessDeniedError(
+            f"reading was denied for all {read} objects: give the executors credentials that may read them"
+        )
+
+
 def _shard_task(config: PipelineConfig, place: Place, folder: str) -> Any:
     """The function each task runs: one row in (a shard), one row out (its figures), one file written."""
 
@@ -191,6 +201,7 @@ def _extract_shard(shard: dict[str, Any], config: PipelineConfig, place: Place, 
             "shard": [name],
             "images": [len(members)],
             "faces": [faces],
+            "denied": [count_reason(table, ImageReason.ACCESS_DENIED)],
             "bytes_read": [read],
             "cpu_seconds": [time.process_time() - begun],
         }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -26,7 +27,7 @@ for argument do
   shift
   [ "$argument" = "--add-modules=jdk.incubator.vector" ] || set -- "$@" "$argument"
 done
-exec '{java}' "$@"
+exec {java} "$@"
 """
 
 
@@ -52,7 +53,7 @@ def bundled_java_home() -> Path:
     for part in ("bin/java", "lib/jspawnhelper"):
         _make_runnable(runtime / part)
     wrapper = cache_dir() / "java" / "bin" / "java"
-    text = _WRAPPER.format(java=runtime / "bin" / "java")
+    text = _WRAPPER.format(java=shlex.quote(str(runtime / "bin" / "java")))
     if not wrapper.is_file() or wrapper.read_text() != text:
         wrapper.parent.mkdir(parents=True, exist_ok=True)
         temporary = wrapper.with_name(f"java.{os.getpid()}")

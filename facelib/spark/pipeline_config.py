@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from facelib.clusters.settings import ClusterSettings
 from facelib.faces.detector import DetectSettings
@@ -56,3 +57,12 @@ class PipelineConfig:
     audit: AuditSettings = field(default_factory=AuditSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
     spark: SparkSettings = field(default_factory=SparkSettings)
+
+
+def with_endpoint(config: PipelineConfig) -> PipelineConfig:
+    """The configuration with the driver's AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL written down, so that
+    executors, whose environment may differ, use the same service."""
+    found = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if config.storage.endpoint_url or not found:
+        return config
+    return replace(config, storage=replace(config.storage, endpoint_url=found))

@@ -66,9 +66,9 @@ class RunRecord:
         try:
             return cls(**json.loads(store.get(f"runs/{run_id}/run.json")))
         except ObjectNotFoundError:
-            raise ConfigError(
-                f"there is no run {run_id} in {store.root}; see the folder runs/ for their names"
-            ) from None
+            raise ConfigError(f"there is no run {run_id} in {store.root}: see the folder runs/ for names") from None
+        except (TypeError, ValueError):
+            raise ConfigError(f"run.json of run {run_id} is damaged or of another version: begin a new run") from None
 
     def save(self, store: ObjectStore) -> None:
         """Write run.json whole."""

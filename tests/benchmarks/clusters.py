@@ -101,7 +101,7 @@ def _embedded(members: Sequence[Member]) -> pa.Table:
     if not kept.is_file():
         chunks = [members[i : i + _CHUNK] for i in range(0, len(members), _CHUNK)]
         with plain_pool.start() as pool:
-            rows = pa.concat_tables(pool.imap(plain_pool.embedded_faces, chunks))
+            rows = pa.concat_tables(pool.map(plain_pool.embedded_faces, chunks))
         BUILD.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(".part")
         pq.write_table(rows.select([*FACE_STORE_COLUMNS, "embedding"]), partial)

@@ -6,7 +6,7 @@ import io
 import multiprocessing
 import time
 from collections.abc import Sequence
-from multiprocessing.pool import Pool
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,9 +25,10 @@ from schemas.tables import EMBEDDINGS, EXTRACTED
 PROCESSES = 2
 
 
-def start() -> Pool:
-    """Two fresh processes, models loaded."""
-    return multiprocessing.get_context("spawn").Pool(PROCESSES, initializer=_load_models)
+def start() -> ProcessPoolExecutor:
+    """Two fresh processes that load their models before their first task."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(PROCESSES, mp_context=context, initializer=_load_models)
 
 
 def _load_models() -> None:

@@ -6,10 +6,10 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import active_children
-from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class _Metered(StageContext):
 class _Contest:
     spark: SparkSession
     jvm: frozenset[int]
-    pool: Pool
+    pool: ProcessPoolExecutor
     scratch: Path
     source: Archive
 
@@ -95,7 +95,7 @@ class _Contest:
 
     def _cost(self, function: Any, tasks: list[Any]) -> Cost:
         begun, begun_cpu = time.monotonic(), tree_cpu_seconds(self.jvm)
-        inside = sum(self.pool.imap_unordered(function, tasks))
+        inside = sum(self.pool.map(function, tasks))
         return Cost(inside, tree_cpu_seconds(self.jvm) - begun_cpu, time.monotonic() - begun)
 
 

@@ -20,11 +20,24 @@ from facelib.demo.s3_server import S3Server
 from facelib.spark.session import SparkSettings, build_session
 from facelib.storage import open_store
 
-PLAN = ArchivePlan(identities=14, fewest=3, most=9, seed=11, exact_duplicates=2, near_duplicates=4, size=300)
+PLAN = ArchivePlan(identities=18, fewest=4, most=10, seed=11, exact_duplicates=2, near_duplicates=4, size=300)
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
+def server() -> Iterator[S3Server]:
+    with S3Server() as running:
+        before = dict(os.environ)
+        os.environ.update(running.env())
+        for bucket in ("images", "out"):
+            running.create_bucket(bucket)
+        yield running
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def spark(server: S3Server) -> Iterator[SparkSession]:
+    """The server comes first: Python workers take their credentials from the environment they start in."""
     session = build_session(SparkSettings(master="local[2,4]", shuffle_partitions=2))
     yield session
     session.stop()
@@ -47,18 +60,12 @@ class ServedArchive:
             self.reads.append(key)
 
 
-@pytest.fixture(scope="module")
-def s3(spark: SparkSession) -> Iterator[ServedArchive]:
-    with S3Server() as server:
-        before = dict(os.environ)
-        os.environ.update(server.env())
-        for bucket in ("images", "out"):
-            server.create_bucket(bucket)
-        served = ServedArchive(server)
-        server.fault = served.count
-        yield served
-        os.environ.clear()
-        os.environ.update(before)
+@pytest.fixture
+def s3(spark: SparkSession, server: S3Server) -> Iterator[ServedArchive]:
+    served = ServedArchive(server)
+    server.fault = served.count
+    yield served
+    server.fault = None
 
 
 def label_options(archive: PlantedArchive) -> list[str]:

@@ -7,10 +7,12 @@ import math
 from collections import Counter
 
 import pytest
-from conftest import Output, ServedArchive, facelib, label_options
+from conftest import Output, facelib, label_options
+from pyspark.sql import SparkSession
 
 from facelib.clusters.agreement import pairwise_scores
 from facelib.demo.archive import PlantedArchive
+from facelib.demo.s3_server import S3Server
 from facelib.ids import face_id
 from schemas import TABLES
 from schemas.arrow import arrow_schema
@@ -20,8 +22,8 @@ ANALYST = [t for t in TABLES.values() if not t.is_store]
 
 
 @pytest.fixture(scope="module")
-def output(s3: ServedArchive, archive: PlantedArchive) -> Output:
-    s3.server.upload_folder(archive.images, "images", "all")
+def output(spark: SparkSession, server: S3Server, archive: PlantedArchive) -> Output:
+    server.upload_folder(archive.images, "images", "all")
     code = facelib("run", "--images", "s3://images/all", "--output", "s3://out/first", *label_options(archive))
     assert code == 0
     return Output("s3://out/first")

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
+from facelib.clusters.agreement import pairwise_scores
+from facelib.clusters.communities import communities
 from facelib.clusters.floor import FEWEST_FACES, FloorEstimate, continued_tail, estimate_floor, fixed_floor
 from facelib.clusters.neighbours import BINS, empty_histogram, knn_block, normalise, symmetric_union
 from facelib.clusters.settings import ClusterSettings
@@ -43,6 +45,7 @@ ARCHIVES = {
     "one person dominates": [1] * 700 + [2] * 100 + [150],
     "mostly large": [20] * 50,
     "small": [1] * 120 + [3] * 40,
+    "half of one person": [1] * 150 + [150],
 }
 
 
@@ -110,6 +113,26 @@ def test_tiny_archives_use_the_fallback() -> None:
     unit, _ = _archive(55, [1] * (FEWEST_FACES - 1), spread=0.45)
     estimate = _estimate(unit)
     assert (estimate.method, estimate.floor, estimate.fmr) == ("fallback", SETTINGS.fallback_floor, None)
+
+
+def test_an_archive_of_one_person_uses_the_fallback() -> None:
+    """Its pairs are all mated: a tail fitted to them would cut the person to pieces."""
+    unit, _ = _archive(56, [120], spread=0.2)
+    settings = ClusterSettings(fallback_floor=0.6)
+    assert np.median(unit @ unit.T) > 0.6
+    assert _estimate(unit, settings).method == "fallback"
+
+
+@pytest.mark.parametrize("people", [2, 3, 6])
+def test_few_people_with_more_images_than_neighbours_stay_whole(people: int) -> None:
+    unit, truth = _archive(57, [110] * people, spread=0.4)
+    settings = ClusterSettings(fallback_floor=0.8)
+    histogram = empty_histogram()
+    edges = symmetric_union(*knn_block(unit, unit, settings.neighbours, 0, histogram=histogram))
+    image = np.arange(len(unit))
+    estimate = estimate_floor(unit, edges, histogram, image, settings)
+    labels = communities(len(unit), *edges, estimate.floor, image, settings)
+    assert pairwise_scores(labels, truth).f1 > 0.97
 
 
 def test_a_fixed_floor_claims_no_error_rate() -> None:

