@@ -84,9 +84,10 @@ def _identities(subject_of: dict[str, str], by_name: dict[str, Any], clusters: l
     named = [(s, cluster_of.get(face_id(by_name[n]["image_id"], 0))) for n, s in subject_of.items()]
     known = [(s, c) for s, c in named if c is not None]
     truth, predicted = [s for s, _ in known], [c for _, c in known]
+    found = {r["cluster_id"] for r in clusters if r["cluster_id"]}
     pairwise, bcubed = pairwise_scores(predicted, truth), bcubed_scores(predicted, truth)
     return [
-        Finding("identities", str(len(set(subject_of.values()))), f"{len({r['cluster_id'] for r in clusters} - {None})} clusters"),
+        Finding("identities", str(len(set(subject_of.values()))), f"{len(found)} clusters"),
         Finding(
             "pairwise F of the clusters",
             "≥ 0.90",

@@ -36,7 +36,7 @@ from facelib.spark.pipeline_config import EmbedSettings
 PACKAGES = ("numpy", "scipy", "networkit", "scikit-learn", "dlib-bin", "torch")
 _DISTANCE = 0.6
 _DISTANCES = [round(0.30 + 0.01 * i, 2) for i in range(36)]
-_FLOORS = [round(0.900 + 0.0025 * i, 4) for i in range(33)]
+_FLOORS = [round(0.900 + 0.001 * i, 3) for i in range(81)]
 _FALSE_MATCH_RATES = (1e-3, 1e-4)
 _CHUNK = 64
 _PEERS: dict[str, Callable[[peers.Points, float], peers.Labels]] = {
@@ -160,7 +160,7 @@ def _best_floor(faces: Faces, floors: Sequence[float]) -> tuple[str, ...]:
         return _scored(assign(*given, replace(settings, floor=floor), around), faces)
 
     best = max(floors, key=lambda f: pairwise_scores(*labels(f)).f1)
-    return _row("facelib, all faces (oracle)", f"cosine floor {best:.4f}", *labels(best))
+    return _row("facelib, all faces (oracle)", f"cosine floor {best:.3f}", *labels(best))
 
 
 def _best_distance(

@@ -260,9 +260,13 @@ def test_no_members_no_rows() -> None:
     assert run({}).num_rows == 0
 
 
-def test_only_read_errors_are_worth_a_retry() -> None:
-    assert has_retryable_failure(run({"a": picture(1), "b": ReadFailedError("x")}))
-    final = {"a": picture(1), "b": ObjectNotFoundError("x"), "c": b"text", "d": AccessDeniedError("x")}
+@pytest.mark.parametrize("error", [ReadFailedError("x"), AccessDeniedError("x")])
+def test_failed_and_denied_reads_are_worth_a_retry(error: Exception) -> None:
+    assert has_retryable_failure(run({"a": picture(1), "b": error}))
+
+
+def test_lasting_reasons_are_not_worth_a_retry() -> None:
+    final = {"a": picture(1), "b": ObjectNotFoundError("x"), "c": b"text", "d": ObjectChangedError("x")}
     assert not has_retryable_failure(run(final))
 
 
