@@ -58,9 +58,7 @@ def test_equals_the_original(record: dict[str, Any]) -> None:
         "the reference picture came out different here (NumPy's generator or scikit-image's astronaut "
         "changed): record again, see tests/oracles/README.md"
     )
-    settings = DetectSettings(
-        record["min_face_px"], record["scale_factor"], tuple(record["thresholds"]), retry=False
-    )
+    settings = DetectSettings(record["min_face_px"], record["scale_factor"], tuple(record["thresholds"]), retry=False)
     found = Mtcnn(settings).detect(picture)
     assert len(found) == len(record["scores"])
     np.testing.assert_allclose(found.boxes, np.reshape(record["boxes"], (-1, 4)), rtol=0, atol=0.01)
@@ -129,9 +127,7 @@ def test_nms_equals_its_definition(over: Literal["union", "min"]) -> None:
     boxes = np.concatenate((corner, corner + rng.uniform(10, 40, (600, 2))), axis=1)
     plain_boxes = boxes.tolist()
     expected = [
-        i
-        for i, box in enumerate(plain_boxes)
-        if all(_share(box, earlier, over) <= 0.3 for earlier in plain_boxes[:i])
+        i for i, box in enumerate(plain_boxes) if all(_share(box, earlier, over) <= 0.3 for earlier in plain_boxes[:i])
     ]
     assert 50 < len(expected) < 300
     assert keep_by_nms(boxes, 0.3, over).tolist() == expected
