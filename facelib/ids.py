@@ -34,7 +34,7 @@ def image_id(uri: str, etag: str) -> str:
 
 
 def face_id(image: str, index: int) -> str:
-    """The `index`-th detected face (0 = largest box) of an image."""
+    """The `index`-th detected face (0 = most prominent) of an image."""
     return f"{image}-{index}"
 
 

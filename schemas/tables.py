@@ -9,7 +9,7 @@ _S, _I, _F, _D, _B, _T = Type.STRING, Type.INT64, Type.FLOAT32, Type.FLOAT64, Ty
 
 RUN_ID = Column("run_id", _S, "the run that wrote the row")
 IMAGE_ID = Column("image_id", _S, "object version: digest of uri and etag")
-FACE_ID = Column("face_id", _S, "image_id, a hyphen, and the index of the face (0 = largest box)")
+FACE_ID = Column("face_id", _S, "image_id, a hyphen, and the index of the face (0 = most prominent: large and central)")
 
 IMAGE_MEASURES = (
     Column("content_sha256", _S, "SHA-256 of the bytes; null when they were not read", nullable=True),
@@ -189,7 +189,12 @@ BALANCE_SUMMARY = _table(
     Column("evenness", _D, "shannon_nats over the logarithm of the number of declared cells", *_SHARE),
     Column("effective_categories", _D, "1/Σp² of the known shares", "", True, 0),
     Column(
-        "imbalance_ratio", _D, "largest over smallest declared cell; null when the smallest is empty or withheld", "", True, 1
+        "imbalance_ratio",
+        _D,
+        "largest over smallest declared cell; null when the smallest is empty or withheld",
+        "",
+        True,
+        1,
     ),
 )
 LOSSES = _table(
@@ -228,7 +233,13 @@ EXTRACTED = Table(
         IMAGE_ID,
         *IMAGE_MEASURES,
         *OUTCOME,
-        Column("face_index", _I, "0 = largest box; null for an image without a face", nullable=True, minimum=0),
+        Column(
+            "face_index",
+            _I,
+            "0 = most prominent: box area − 2 × squared distance of its centre from the image's; null without a face",
+            nullable=True,
+            minimum=0,
+        ),
         *(
             Column(f"face_{c.name}", c.type, c.meaning, c.unit, True, c.minimum, c.maximum, c.values)
             for c in FACE_MEASURES

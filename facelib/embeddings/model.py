@@ -34,18 +34,42 @@ DLIB_RESNET_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead087
 _BACKENDS = {"dlib_resnet_v1": ("facelib.embeddings.dlib_resnet", "DlibResnet", DLIB_RESNET_SHA256)}
 
 
-def model_id(name: str) -> str:
+_MIRRORED = "-mirrored"
+
+
+class Mirrored:
+    """A model whose embedding is the mean of those of the chip and of its mirror image.
+
+    As in Parkhi, Vedaldi and Zisserman, "Deep face recognition", 2015. Costs twice the time; see the
+    benchmarks for what it gives.
+    """
+
+    def __init__(self, model: EmbeddingModel) -> None:
+        self._model = model
+        self.model_id = model.model_id + _MIRRORED
+        self.dim = model.dim
+        self.input_px = model.input_px
+
+    def embed(self, chips: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Embeddings float32 (n, dim) of uint8 (n, 150, 150, 3) RGB chips."""
+        both = self._model.embed(np.concatenate([chips, chips[:, :, ::-1]]))
+        mean: npt.NDArray[np.float32] = (both[: len(chips)] + both[len(chips) :]) / np.float32(2)
+        return mean
+
+
+def model_id(name: str, mirror: bool = False) -> str:
     """The id that the model of that name will have, without loading it; ConfigError for an unknown name."""
-    return f"{name}-{_known(name)[2][:8]}"
+    return f"{name}-{_known(name)[2][:8]}" + (_MIRRORED if mirror else "")
 
 
-def load_model(name: str = "dlib_resnet_v1") -> EmbeddingModel:
-    """The model of that name, ready to use; its back end is imported only here.
+def load_model(name: str = "dlib_resnet_v1", mirror: bool = False) -> EmbeddingModel:
+    """The model of that name, ready to use, `Mirrored` if wanted; its back end is imported only here.
 
     Raises ConfigError for an unknown name, and when the model's package is missing.
     """
     module, backend, _ = _known(name)
-    return cast(EmbeddingModel, getattr(importlib.import_module(module), backend).load())
+    model = cast(EmbeddingModel, getattr(importlib.import_module(module), backend).load())
+    return Mirrored(model) if mirror else model
 
 
 def _known(name: str) -> tuple[str, str, str]:

@@ -36,9 +36,7 @@ class DetectSettings:
 
     def __post_init__(self) -> None:
         if self.min_face_px < MIN_FACE_PX_FLOOR:
-            raise ConfigError(
-                f"min_face_px is {self.min_face_px}: give a whole number of at least {MIN_FACE_PX_FLOOR}"
-            )
+            raise ConfigError(f"min_face_px is {self.min_face_px}: give a whole number of at least {MIN_FACE_PX_FLOOR}")
         if not 0 < self.scale_factor < 1:
             raise ConfigError(f"scale_factor is {self.scale_factor}: give a number between 0 and 1")
         if len(self.thresholds) != 3 or not all(0 < t < 1 for t in self.thresholds):

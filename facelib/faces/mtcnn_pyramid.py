@@ -89,9 +89,7 @@ def _edges(size: int, cells: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.
     return whole, edges - whole
 
 
-def _between(
-    flat: Table, left: npt.NDArray[np.intp], fraction: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _between(flat: Table, left: npt.NDArray[np.intp], fraction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Table entries `fraction` of the way from `left` to their right neighbours, (rows, columns, 3)."""
     start = flat.take(left, axis=0)
     step = flat.take(left + 1, axis=0)

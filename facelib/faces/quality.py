@@ -22,10 +22,14 @@ _DARK, _BRIGHT = 0.15, 0.90
 
 @dataclass(frozen=True)
 class QualitySettings:
-    """What a usable face must reach; a face that fails one is kept, with its reason."""
+    """What a usable face must reach; a face that fails one is kept, with its reason.
+
+    The default of `min_detection_score` is the last threshold of the detector: a face below it was found
+    only by a second search.
+    """
 
     min_eye_distance_px: float = 10.0
-    min_detection_score: float = 0.85
+    min_detection_score: float = 0.8
     min_quality: float = 0.05
 
 

@@ -33,7 +33,8 @@ def label_rows(
 
     `labels` is what `read_label_file` returns for `columns`; `images` maps keys to image_ids. Each matched
     row gives one row per attribute, null where the cell is empty; the subject becomes the attribute
-    `subject`, whose value is a keyed pseudonym. Raises ConfigError when no row matches an image.
+    `subject`, whose value is a keyed pseudonym. Raises ConfigError when no row matches an
+    image, or two rows name the same one.
     """
     image_ids = [images.get(k) for k in labels.column("key").to_pylist()]
     unmatched = sum(i is None for i in image_ids)
@@ -41,6 +42,12 @@ def label_rows(
         raise ConfigError(
             f"labels file {file}: none of the {labels.num_rows} values of column {columns.key} is the path of a listed "
             f"object below --images, or its full URI: correct --label-key or --images"
+        )
+    matched = [i for i in image_ids if i is not None]
+    if len(set(matched)) < len(matched):
+        raise ConfigError(
+            f"labels file {file}: {len(matched) - len(set(matched))} images have two rows, one by path and one by URI: "
+            "keep one of each"
         )
     values_of: dict[str, list[str | None]] = {a: labels.column(a).to_pylist() for a in columns.attributes}
     if columns.subject:

@@ -1,6 +1,6 @@
 """What is counted: images, faces and clusters, each with its attribute values.
 
-A label describes an image's main face, the one with the largest box (index 0). Other faces of the
+A label describes an image's main face, the most prominent one (index 0). Other faces of the
 image have no label: their values are missing. A cluster takes the value most of its labelled faces
 have; a tie is missing.
 """

@@ -25,7 +25,7 @@ _RESULT = "key string, faces long, cpu_seconds double"
 
 def embeddings_folder(settings: EmbedSettings) -> str:
     """Where the embeddings of the configured model lie."""
-    return f"store/embeddings/model_id={model_id(settings.model)}"
+    return f"store/embeddings/model_id={model_id(settings.model, settings.mirror)}"
 
 
 def embedding_keys(context: StageContext) -> list[str]:
@@ -38,8 +38,9 @@ def embed_stage(context: StageContext) -> None:
     """Embed the faces of every shard of the run that this model has not embedded yet."""
     if not context.record.files(FACES) or context.record.tables[FACES.name]["rows"] == 0:
         raise DegenerateResultError("no face was detected in the archive: nothing to embed; check --images")
-    folder = embeddings_folder(context.config.embed)
-    context.record.models["embedder"] = model_id(context.config.embed.model)
+    settings = context.config.embed
+    folder = embeddings_folder(settings)
+    context.record.models["embedder"] = model_id(settings.model, settings.mirror)
     with context.stage("embed") as facts:
         done = {o.key for o in context.store.list(f"{folder}/") if not o.key.endswith(f"{INCOMPLETE}.parquet")}
         pairs = zip(context.record.shards, embedding_keys(context), strict=True)
@@ -68,7 +69,7 @@ def _embed_task(settings: EmbedSettings, place: Place) -> Any:
             for source, target in zip(*(batch.column(i).to_pylist() for i in (0, 1)), strict=True):
                 begun = time.process_time()
                 rows = pq.read_table(io.BytesIO(store.get(source)), columns=CHIP_COLUMNS)
-                table = embed(rows, embedding_model(settings.model))
+                table = embed(rows, embedding_model(settings.model, settings.mirror))
                 store.put(target, to_parquet(table, EMBEDDINGS))
                 yield pa.RecordBatch.from_pydict(
                     {"key": [target], "faces": [len(table)], "cpu_seconds": [time.process_time() - begun]}

@@ -18,9 +18,11 @@ from facelib.training.export import ExportSettings
 
 @dataclass(frozen=True)
 class EmbedSettings:
-    """`model` is a name of the model registry (`facelib.embeddings.model`)."""
+    """`model` is a name of the model registry (`facelib.embeddings.model`); `mirror` averages the
+    embeddings of the chip and its mirror image, at twice the cost."""
 
     model: str = "dlib_resnet_v1"
+    mirror: bool = True
 
 
 @dataclass(frozen=True)

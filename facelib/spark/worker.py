@@ -30,7 +30,7 @@ def face_models(settings: DetectSettings) -> FaceModels:
 
 
 @cache
-def embedding_model(name: str) -> EmbeddingModel:
+def embedding_model(name: str, mirror: bool) -> EmbeddingModel:
     """Embedding model of this process."""
     one_thread()
-    return load_model(name)
+    return load_model(name, mirror)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import boto3
@@ -30,10 +26,11 @@ from facelib.errors import (
 from facelib.storage import uris
 from facelib.storage.base import ObjectTooLargeError, StorageSettings, StoredObject
 from facelib.storage.retry import with_retries
+from facelib.storage.s3_answers import etag_of, is_busy, modified_at, refusal
+from facelib.storage.s3_listing import entries
 
 T = TypeVar("T")
 
-_SERIAL_PAGES = 4
 _UNREACHABLE_ATTEMPTS = 3
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _VARIABLES = (*_ENDPOINT_VARIABLES, "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_DEFAULT_REGION")
@@ -53,9 +50,6 @@ _BROKEN = (
     ResponseParserError,
     OSError,
 )
-_DENIED_CODES = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
-_BUSY_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "InternalError"}
-_BUSY_STATUS = {408, 429, 500, 502, 503, 504}
 
 _clients: dict[tuple[object, ...], Any] = {}
 _clients_lock = threading.Lock()
@@ -107,17 +101,8 @@ def _code(error: Exception) -> str:
 def _attempts_for(error: Exception, attempts: int) -> int:
     if isinstance(error, _UNREACHABLE):
         return min(attempts, _UNREACHABLE_ATTEMPTS)
-    busy = _status(error) in _BUSY_STATUS or _code(error) in _BUSY_CODES
+    busy = is_busy(_status(error), _code(error))
     return attempts if busy or isinstance(error, _BROKEN) else 1
-
-
-def _etag(answer: dict[str, Any]) -> str:
-    return str(answer["ETag"]).strip('"')
-
-
-def _utc(moment: datetime) -> datetime:
-    """In whole seconds: a listing has milliseconds on some services, a HEAD never."""
-    return moment.astimezone(UTC).replace(microsecond=0)
 
 
 class S3Store:
@@ -144,20 +129,18 @@ class S3Store:
         Zero-byte keys that end with '/' stand for folders and are left out. Needs s3:ListBucket.
         """
         empty = True
-        for item in self._entries(self._base + prefix):
+        for item in entries(self._page, self._base + prefix, self._settings.threads):
             empty = False
             key = item["Key"][len(self._base) :]
             if key and not (key.endswith("/") and item["Size"] == 0):
-                yield StoredObject(self.uri(key), key, _etag(item), int(item["Size"]), _utc(item["LastModified"]))
+                yield StoredObject(self.uri(key), key, etag_of(item), int(item["Size"]), modified_at(item))
         if empty and self._base and not prefix:
             raise ObjectNotFoundError(f"nothing lies below {self._root}/: check bucket and prefix")
 
     def head(self, key: str) -> StoredObject:
         """See `ObjectStore.head`."""
         answer = self._call(lambda c: c.head_object(**self._where(key)), self._one, ReadFailedError)
-        return StoredObject(
-            self.uri(key), key, _etag(answer), int(answer["ContentLength"]), _utc(answer["LastModified"])
-        )
+        return StoredObject(self.uri(key), key, etag_of(answer), int(answer["ContentLength"]), modified_at(answer))
 
     def exists(self, key: str) -> bool:
         """See `ObjectStore.exists`. Without s3:ListBucket, S3 denies access instead of saying no."""
@@ -186,7 +169,7 @@ class S3Store:
 
     def put(self, key: str, data: bytes) -> str:
         """See `ObjectStore.put`. One request: at most 5 GiB."""
-        return self._call(lambda c: _etag(c.put_object(**self._where(key), Body=data)), self.uri(key))
+        return self._call(lambda c: etag_of(c.put_object(**self._where(key), Body=data)), self.uri(key))
 
     def put_if(self, key: str, data: bytes, *, expected: str | None) -> str:
         """See `ObjectStore.put_if`; by If-Match and If-None-Match, which the service must honour."""
@@ -196,12 +179,12 @@ class S3Store:
         def write(client: Any) -> str:
             nonlocal perhaps_written
             try:
-                return _etag(client.put_object(**self._where(key), Body=data, **condition))
+                return etag_of(client.put_object(**self._where(key), Body=data, **condition))
             except Exception as error:
                 if perhaps_written and _status(error) == 412:
                     present = client.get_object(**self._where(key))
                     if present["Body"].read() == data:
-                        return _etag(present)
+                        return etag_of(present)
                 perhaps_written = perhaps_written or not 400 <= _status(error) < 500
                 raise
 
@@ -222,48 +205,6 @@ class S3Store:
         if not key:
             raise ConfigError(f"the key of an object below {self._root} is empty: give its name")
         return {"Bucket": self._bucket, "Key": self._base + key}
-
-    def _entries(self, prefix: str) -> Iterator[dict[str, Any]]:
-        """Everything that starts with `prefix`, in key order.
-
-        A few pages in sequence first: most listings end there. Then ranges between first-level
-        "folders" in parallel, as wide as one page of folder names reaches, and so on.
-        """
-        after, serial = "", _SERIAL_PAGES
-        with ThreadPoolExecutor(self._settings.threads) as pool:
-            while True:
-                for _ in range(serial):
-                    page = self._page(prefix, after)
-                    yield from page.get("Contents", ())
-                    if not page["IsTruncated"]:
-                        return
-                    after = page["Contents"][-1]["Key"]
-                bounds = self._bounds(prefix, after)
-                if not bounds:
-                    serial *= 2
-                for part in pool.map(lambda r: self._range(prefix, *r), pairwise([after, *bounds])):
-                    yield from part
-                after = bounds[-1] if bounds else after
-
-    def _bounds(self, prefix: str, after: str) -> tuple[str, ...]:
-        """At most `threads` names of folders later than `after`, evenly spread, as range ends."""
-        page = self._page(prefix, after, Delimiter="/")
-        folders = [folder["Prefix"] for folder in page.get("CommonPrefixes", ())]
-        if len(folders) == 1 and not page.get("Contents"):
-            return self._bounds(folders[0], after)
-        later = [folder for folder in folders if folder > after]
-        step = math.ceil(len(later) / self._settings.threads) or 1
-        return tuple(later[step - 1 :: step])
-
-    def _range(self, prefix: str, after: str, last: str) -> tuple[dict[str, Any], ...]:
-        """Entries with after < key <= last."""
-        found: list[dict[str, Any]] = []
-        while True:
-            page = self._page(prefix, after)
-            found += [item for item in page.get("Contents", ()) if item["Key"] <= last]
-            if not page["IsTruncated"] or page["Contents"][-1]["Key"] > last:
-                return tuple(found)
-            after = page["Contents"][-1]["Key"]
 
     def _page(self, prefix: str, after: str, **more: str) -> dict[str, Any]:
         where = {"Bucket": self._bucket, "Prefix": prefix, **more}
@@ -289,7 +230,6 @@ class S3Store:
             raise self._translated(error, subject, failure) from None
 
     def _translated(self, error: Exception, subject: str, failure: type[StorageError]) -> FacelibError:
-        status, code = _status(error), _code(error)
         if isinstance(error, _CREDENTIALS):
             return AccessDeniedError(
                 f"no usable AWS credentials for s3://{self._bucket}: set AWS_ACCESS_KEY_ID and "
@@ -300,18 +240,8 @@ class S3Store:
                 f"cannot reach the S3 endpoint {_endpoint(self._settings) or 'of AWS'} for "
                 f"{subject}: check AWS_ENDPOINT_URL or [storage] endpoint_url, and the network"
             )
-        if code == "NoSuchBucket":
-            return ObjectNotFoundError(f"bucket s3://{self._bucket} does not exist: check its name")
-        if status == 404:
-            return ObjectNotFoundError(f"{subject} is not there: list the bucket again, or check its name")
-        if status in (409, 412):
-            return ObjectChangedError(f"{subject} is not the version expected: list the bucket again")
-        if status in (401, 403) or code in _DENIED_CODES:
-            return AccessDeniedError(
-                f"access to {subject} is denied ({code}): check the AWS credentials and the bucket's policy"
-            )
         if isinstance(error, bc.ClientError):
-            return failure(f"S3 answers {status} {code} for {subject}: check the service, or try again later")
+            return refusal(_status(error), _code(error), self._bucket, subject, failure)
         if isinstance(error, _BROKEN):
             return failure(
                 f"the connection to S3 broke {self._settings.attempts} times ({type(error).__name__}) for "

@@ -96,7 +96,7 @@ def _faces(by_path: dict[str, Member], identity_of: dict[str, str]) -> Faces:
 
 def _embedded(members: Sequence[Member]) -> pa.Table:
     """Face rows of all members with their embeddings; computed once, then kept below build/bench."""
-    made_by = extract_id(DecodeSettings(), DetectSettings()), model_id(EmbedSettings().model)
+    made_by = extract_id(DecodeSettings(), DetectSettings()), model_id(EmbedSettings().model, EmbedSettings().mirror)
     kept = BUILD / f"faces-{digest(*made_by, *(m.image_id for m in members))}.parquet"
     if not kept.is_file():
         chunks = [members[i : i + _CHUNK] for i in range(0, len(members), _CHUNK)]

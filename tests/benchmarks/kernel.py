@@ -53,7 +53,7 @@ class _Kernel:
 def run(data: Path | None, quick: bool = False) -> list[Result]:
     """Faces per second of both, the ratio within each repetition, and the largest difference of the results."""
     source = archive(data)
-    models, embedder = face_models(DetectSettings()), embedding_model(EmbedSettings().model)
+    models, embedder = face_models(DetectSettings()), embedding_model(EmbedSettings().model, mirror=False)
     faces = _faces(source.members(), models, 4 if quick else _BATCH)
     rows = [_row(k, len(faces), 1 if quick else 7) for k in _kernels(faces, models, embedder)]
     notes = (

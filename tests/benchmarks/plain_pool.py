@@ -33,7 +33,7 @@ def start() -> ProcessPoolExecutor:
 
 def _load_models() -> None:
     face_models(DetectSettings())
-    embedding_model(EmbedSettings().model)
+    embedding_model(EmbedSettings().model, EmbedSettings().mirror)
 
 
 def extract_shard(task: tuple[Sequence[Member], Path]) -> float:
@@ -49,7 +49,7 @@ def embed_shard(task: tuple[Path, Path]) -> float:
     source, target = task
     begun = time.process_time()
     rows = pq.read_table(io.BytesIO(source.read_bytes()), columns=CHIP_COLUMNS)
-    _write(target, to_parquet(embed(rows, embedding_model(EmbedSettings().model)), EMBEDDINGS))
+    _write(target, to_parquet(embed(rows, embedding_model(EmbedSettings().model, EmbedSettings().mirror)), EMBEDDINGS))
     return time.process_time() - begun
 
 
@@ -67,7 +67,7 @@ def embedded_faces(members: Sequence[Member]) -> pa.Table:
     """Extracted rows that hold a face, without the chip, with the column `embedding`."""
     rows = extract_members(members)
     rows = rows.filter(rows.column("face_index").is_valid())
-    embeddings = embed(rows.select(CHIP_COLUMNS), embedding_model(EmbedSettings().model))
+    embeddings = embed(rows.select(CHIP_COLUMNS), embedding_model(EmbedSettings().model, EmbedSettings().mirror))
     return rows.drop_columns(["chip"]).append_column("embedding", embeddings.column("embedding"))
 
 

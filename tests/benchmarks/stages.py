@@ -84,7 +84,9 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
     """CPU seconds per 1,000 images by stage, medians over the repetitions."""
     source = archive(data)
     members = evenly(source.members(), 24 if quick else 400)
-    chain = _Chain(face_models(DetectSettings()), embedding_model(EmbedSettings().model), Fetcher())
+    chain = _Chain(
+        face_models(DetectSettings()), embedding_model(EmbedSettings().model, EmbedSettings().mirror), Fetcher()
+    )
     _round(chain, members[:8], 0)
     rounds = [_round(chain, members, i) for i in range(1 if quick else 5)]
     n, faces = len(members), rounds[0].calls["decode chip"]

@@ -51,7 +51,7 @@ def test_extraction_embedding_and_clusters_on_photographs(chosen: dict[str, str]
     with_face = {r["image_id"] for r in rows.select(["image_id", "status"]).to_pylist() if r["status"] == "ok"}
     assert len(with_face) >= 0.995 * len(members)
 
-    embedded = embed(rows.select(CHIP_COLUMNS), load_model())
+    embedded = embed(rows.select(CHIP_COLUMNS), load_model(mirror=True))
     faces = face_rows(rows, "run", QualitySettings())
     ids = faces.column("face_id").to_pylist()
     assert embedded.column("face_id").to_pylist() == ids

@@ -20,7 +20,7 @@ from facelib.demo.s3_server import S3Server
 from facelib.spark.session import SparkSettings, build_session
 from facelib.storage import open_store
 
-PLAN = ArchivePlan(identities=18, fewest=4, most=10, seed=11, exact_duplicates=2, near_duplicates=4, size=300)
+PLAN = ArchivePlan(identities=20, fewest=4, most=10, seed=11, exact_duplicates=2, near_duplicates=4, size=300)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from facelib.embeddings.embed import CHIP_COLUMNS, embed, vectors_of
-from facelib.embeddings.model import load_model, model_id
+from facelib.embeddings.model import Mirrored, load_model, model_id
 from facelib.errors import ConfigError
 from facelib.faces.chip import encode_chip
 from schemas.arrow import arrow_schema, conform
@@ -104,3 +104,18 @@ def test_model_names() -> None:
     for call in (model_id, load_model):
         with pytest.raises(ConfigError, match="'arcface' is not known: choose one of dlib_resnet_v1"):
             call("arcface")
+
+
+def test_a_mirrored_model_averages_the_chip_and_its_mirror_image() -> None:
+    class Corner:
+        model_id, dim, input_px = "corner", 2, 150
+
+        def embed(self, chips: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            return np.stack([chips[:, 0, 0, 0], chips[:, 0, -1, 0]], axis=1).astype(np.float32)
+
+    chips = np.zeros((3, 150, 150, 3), np.uint8)
+    chips[:, 0, 0, 0], chips[:, 0, -1, 0] = (10, 20, 30), (40, 0, 31)
+    model = Mirrored(Corner())
+    assert model.embed(chips).tolist() == [[25, 25], [10, 10], [30.5, 30.5]]
+    assert (model.model_id, model.dim) == ("corner-mirrored", 2)
+    assert model_id("dlib_resnet_v1", mirror=True) == model_id("dlib_resnet_v1") + "-mirrored"

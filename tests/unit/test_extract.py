@@ -216,7 +216,7 @@ def test_threads_do_not_change_a_value() -> None:
     assert run(objects, threads=1).equals(run(objects, threads=7))
 
 
-def test_faces_are_numbered_by_area_and_measured() -> None:
+def test_faces_are_numbered_and_measured() -> None:
     """The planted boxes grow with x, so index 0 is the rightmost."""
     rows = run({"a": picture(3)}).to_pylist()
     assert [r["face_box_x_px"] for r in rows] == [20.0, 10.0, 0.0]
@@ -232,17 +232,27 @@ def test_faces_are_numbered_by_area_and_measured() -> None:
         assert row["face_brightness"] == pytest.approx(grey.mean() / 255, abs=0.02)
 
 
-def test_equal_areas_are_numbered_by_position() -> None:
-    class Twins(PlantedDetector):
-        def detect(self, image: Pixels) -> Detections:
-            boxes = np.array([(30, 5, 20, 24), (10, 5, 20, 24), (10, 2, 24, 20)], np.float32)
-            return Detections(boxes, np.full(3, 0.9, np.float32), np.zeros((3, 5, 2), np.float32))
+def numbered(*boxes: tuple[float, float, float, float]) -> list[tuple[float, float]]:
+    """Corners of the given boxes (x, y, width, height) in an 80 × 60 px image, by face index."""
 
-    found = extract(
-        members({"a": b""}), lambda u, e: picture(1), dataclasses.replace(MODELS, detector=Twins()), SETTINGS
-    )
-    corners = list(zip(found["face_box_x_px"].to_pylist(), found["face_box_y_px"].to_pylist(), strict=True))
-    assert corners == [(10.0, 2.0), (10.0, 5.0), (30.0, 5.0)]
+    class Given(PlantedDetector):
+        def detect(self, image: Pixels) -> Detections:
+            n = len(boxes)
+            return Detections(np.array(boxes, np.float32), np.full(n, 0.9, np.float32), np.zeros((n, 5, 2), np.float32))
+
+    models = dataclasses.replace(MODELS, detector=Given())
+    rows = extract(members({"a": b""}), lambda u, e: picture(1), models, SETTINGS).to_pylist()
+    assert [r["face_index"] for r in rows] == list(range(len(boxes)))
+    return [(r["face_box_x_px"], r["face_box_y_px"]) for r in rows]
+
+
+def test_a_central_face_comes_before_a_larger_one_at_the_edge() -> None:
+    """Centre of the image (40, 30). 30² − 2·(25² + 15²) = −800 < 20² − 2·0 = 400 < 26² − 2·10² = 476."""
+    assert numbered((0, 0, 30, 30), (30, 20, 20, 20), (37, 17, 26, 26)) == [(37, 17), (30, 20), (0, 0)]
+
+
+def test_equally_prominent_faces_are_numbered_by_position() -> None:
+    assert numbered((45, 18, 20, 24), (15, 18, 20, 24)) == [(15, 18), (45, 18)]
 
 
 def test_a_score_above_one_is_cut() -> None:

@@ -58,7 +58,7 @@ def test_saved_records_come_back_whole(store: ObjectStore) -> None:
 
 
 def test_an_unknown_run_is_named(store: ObjectStore) -> None:
-    with pytest.raises(ConfigError, match=r"there is no run 2020 in .*out; see the folder runs/"):
+    with pytest.raises(ConfigError, match=r"there is no run 2020 in .*out: see the folder runs/"):
         RunRecord.load(store, "2020")
 
 
