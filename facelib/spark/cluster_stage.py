@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,8 @@ from facelib.clusters.settings import ClusterSettings
 from facelib.embeddings.embed import vectors_of
 from facelib.spark.context import StageContext
 from facelib.spark.embed_stage import embedding_keys
-from facelib.spark.tables import Batches, read_frame
+from facelib.spark.tables import read_frame
+from facelib.spark.tasks import Batches, map_items
 from facelib.spark.types import spark_schema
 from schemas.tables import CLUSTERS, EDGES, EMBEDDINGS, FACES
 
@@ -68,11 +69,10 @@ def _neighbourhood(
     spark = context.spark
     parallel = spark.sparkContext.defaultParallelism
     rows = max(_MIN_BLOCK_ROWS, -(-len(core) // (_BLOCKS_PER_CORE * parallel)))
-    firsts = [(first,) for first in range(0, len(core), rows)]
+    firsts = range(0, len(core), rows)
     shared = spark.sparkContext.broadcast(core)
-    blocks = spark.createDataFrame(spark.sparkContext.parallelize(firsts, len(firsts)), "first long")
     with context.job(f"neighbours of {len(core)} faces", len(firsts)):
-        found = blocks.mapInArrow(_block_task(shared, rows, settings), _BLOCK).collect()
+        found = map_items(spark, firsts, _block_task(shared, rows, settings), _BLOCK).collect()
     shared.destroy()
     found.sort(key=lambda block: int(block["first"]))
     kept = min(settings.neighbours, len(core) - 1)
@@ -82,29 +82,20 @@ def _neighbourhood(
     return Neighbourhood(symmetric_union(indices, cosine), histogram), sum(b["cpu_seconds"] for b in found)
 
 
-def _block_task(shared: Broadcast[FloatArray], rows: int, settings: ClusterSettings) -> Any:
-    def run(batches: Batches) -> Batches:
-        core = shared.value
-        for batch in batches:
-            for first in batch.column("first").to_pylist():
-                begun = time.process_time()
-                histogram = empty_histogram()
-                indices, cosine = knn_block(
-                    core[first : first + rows],
-                    core,
-                    settings.neighbours,
-                    first,
-                    tile=settings.tile,
-                    histogram=histogram,
-                )
-                yield pa.RecordBatch.from_pydict(
-                    {
-                        "first": [first],
-                        "indices": [indices.astype(np.int64).tobytes()],
-                        "cosine": [cosine.astype(np.float32).tobytes()],
-                        "histogram": [histogram.tobytes()],
-                        "cpu_seconds": [time.process_time() - begun],
-                    }
-                )
+def _block_task(shared: Broadcast[FloatArray], rows: int, settings: ClusterSettings) -> Callable[[int], Batches]:
+    def run(first: int) -> Batches:
+        begun = time.process_time()
+        core, histogram = shared.value, empty_histogram()
+        block = core[first : first + rows]
+        indices, cosine = knn_block(block, core, settings.neighbours, first, tile=settings.tile, histogram=histogram)
+        yield pa.RecordBatch.from_pydict(
+            {
+                "first": [first],
+                "indices": [indices.astype(np.int64).tobytes()],
+                "cosine": [cosine.astype(np.float32).tobytes()],
+                "histogram": [histogram.tobytes()],
+                "cpu_seconds": [time.process_time() - begun],
+            }
+        )
 
     return run

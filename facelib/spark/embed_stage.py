@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,8 @@ from facelib.errors import DegenerateResultError
 from facelib.images.shards import INCOMPLETE
 from facelib.spark.context import StageContext
 from facelib.spark.pipeline_config import EmbedSettings
-from facelib.spark.tables import Batches, Place, to_parquet
+from facelib.spark.tables import Place, to_parquet
+from facelib.spark.tasks import Batches, map_items
 from facelib.spark.worker import embedding_model
 from facelib.storage import open_store
 from schemas.tables import EMBEDDINGS, FACES
@@ -55,24 +57,21 @@ def embed_stage(context: StageContext) -> None:
 
 
 def _run(context: StageContext, todo: list[tuple[str, str]]) -> list[Any]:
-    spark = context.spark
-    shards = spark.createDataFrame(spark.sparkContext.parallelize(todo, len(todo)), "source string, target string")
     task = _embed_task(context.config.embed, context.place)
     with context.job(f"embed {len(todo)} shards", len(todo)):
-        return list(shards.mapInArrow(task, _RESULT).collect())
+        return list(map_items(context.spark, todo, task, _RESULT).collect())
 
 
-def _embed_task(settings: EmbedSettings, place: Place) -> Any:
-    def run(batches: Batches) -> Batches:
+def _embed_task(settings: EmbedSettings, place: Place) -> Callable[[tuple[str, str]], Batches]:
+    def run(keys: tuple[str, str]) -> Batches:
+        source, target = keys
+        begun = time.process_time()
         store = open_store(place.uri, place.settings)
-        for batch in batches:
-            for source, target in zip(*(batch.column(i).to_pylist() for i in (0, 1)), strict=True):
-                begun = time.process_time()
-                rows = pq.read_table(io.BytesIO(store.get(source)), columns=CHIP_COLUMNS)
-                table = embed(rows, embedding_model(settings.model, settings.mirror))
-                store.put(target, to_parquet(table, EMBEDDINGS))
-                yield pa.RecordBatch.from_pydict(
-                    {"key": [target], "faces": [len(table)], "cpu_seconds": [time.process_time() - begun]}
-                )
+        rows = pq.read_table(io.BytesIO(store.get(source)), columns=CHIP_COLUMNS)
+        table = embed(rows, embedding_model(settings.model, settings.mirror))
+        store.put(target, to_parquet(table, EMBEDDINGS))
+        yield pa.RecordBatch.from_pydict(
+            {"key": [target], "faces": [len(table)], "cpu_seconds": [time.process_time() - begun]}
+        )
 
     return run

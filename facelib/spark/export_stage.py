@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,8 @@ from facelib.ids import face_id
 from facelib.reports.labels import SUBJECT
 from facelib.reports.units import values_by_image
 from facelib.spark.context import StageContext
-from facelib.spark.tables import Batches, Place, to_parquet
+from facelib.spark.tables import Place, to_parquet
+from facelib.spark.tasks import Batches, map_items
 from facelib.storage import open_store
 from facelib.training.export import effective_sample_size, select_faces, training_table
 from schemas.contract import Table
@@ -36,10 +38,10 @@ def export_stage(context: StageContext, target: Place, split_by: str, attributes
     chosen = _chosen(context, split_by, attributes)
     table = training_table(attributes)
     shared = context.spark.sparkContext.broadcast(chosen)
-    shards = [(key,) for key in context.record.shards]
-    frame = context.spark.createDataFrame(context.spark.sparkContext.parallelize(shards, len(shards)), "key string")
+    shards = context.record.shards
     with context.job(f"export {len(shards)} shards", len(shards)):
-        written = frame.mapInArrow(_task(shared, table, context.place, target), _WRITTEN).collect()
+        task = _task(shared, table, context.place, target)
+        written = map_items(context.spark, shards, task, _WRITTEN).collect()
     shared.destroy()
     rows: dict[str, int] = {}
     for result in written:
@@ -69,17 +71,14 @@ def _chosen(context: StageContext, split_by: str, attributes: tuple[str, ...]) -
     return select_faces(clusters, identity, {a: by_face[a] for a in attributes}, context.config.export)
 
 
-def _task(shared: Broadcast[pa.Table], table: Table, source: Place, target: Place) -> Any:
-    def run(batches: Batches) -> Batches:
-        chosen = shared.value
+def _task(shared: Broadcast[pa.Table], table: Table, source: Place, target: Place) -> Callable[[str], Batches]:
+    def run(key: str) -> Batches:
         store, out = open_store(source.uri, source.settings), open_store(target.uri, target.settings)
-        for batch in batches:
-            for key in batch.column("key").to_pylist():
-                rows = _with_chips(pq.read_table(io.BytesIO(store.get(key)), columns=CHIP_COLUMNS), chosen)
-                for split in rows.column("split").unique().to_pylist():
-                    part = rows.filter(pc.equal(rows.column("split"), split))
-                    out.put(f"{split}/{key.rsplit('/', 1)[1]}", to_parquet(part, table))
-                    yield pa.RecordBatch.from_pydict({"split": [split], "rows": [len(part)]})
+        rows = _with_chips(pq.read_table(io.BytesIO(store.get(key)), columns=CHIP_COLUMNS), shared.value)
+        for split in rows.column("split").unique().to_pylist():
+            part = rows.filter(pc.equal(rows.column("split"), split))
+            out.put(f"{split}/{key.rsplit('/', 1)[1]}", to_parquet(part, table))
+            yield pa.RecordBatch.from_pydict({"split": [split], "rows": [len(part)]})
 
     return run
 

@@ -22,7 +22,8 @@ from facelib.images.shards import INCOMPLETE, ListedImage, Shard, ShardPlan, pla
 from facelib.reasons import ImageReason
 from facelib.spark.context import StageContext, log_event
 from facelib.spark.pipeline_config import PipelineConfig
-from facelib.spark.tables import Batches, Place, read_frame, to_parquet
+from facelib.spark.tables import Place, read_frame, to_parquet
+from facelib.spark.tasks import Batches, map_batches
 from facelib.spark.types import spark_schema
 from facelib.spark.worker import face_models
 from facelib.storage import Fetcher, ObjectStore, StoredObject, list_images, open_store
@@ -157,7 +158,7 @@ def _run_shards(context: StageContext, plan: ShardPlan, folder: str) -> list[Any
     shards = spark.createDataFrame(spark.sparkContext.parallelize(rows, len(rows)), _SHARD_ROW)
     task = _shard_task(context.config, context.place, folder)
     with context.job(f"extract {len(rows)} shards", len(rows)):
-        return list(shards.mapInArrow(task, _RESULT).collect())
+        return list(map_batches(shards, task, _RESULT).collect())
 
 
 def _check_access(results: list[Any]) -> None:

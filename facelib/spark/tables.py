@@ -7,7 +7,7 @@ door holds all credentials and retries, and a table's bytes follow its contract 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from facelib.spark.tasks import Batches, map_batches, map_items
 from facelib.spark.types import spark_schema
 from facelib.storage import StorageSettings, open_store
 from schemas.arrow import arrow_schema, conform
 from schemas.contract import Table, Type
 
-Batches = Iterator[pa.RecordBatch]
 RowFunction = Callable[[pa.Table], pa.Table]
 
 _WRITTEN = "key string, rows long"
@@ -74,7 +74,7 @@ def write_frame(frame: DataFrame, table: Table, place: Place, folder: str, files
             open_store(place.uri, place.settings).put(name, to_parquet(data, table))
             yield pa.RecordBatch.from_pydict({"key": [name], "rows": [data.num_rows]})
 
-    return {r["key"]: r["rows"] for r in frame.mapInArrow(write, _WRITTEN).collect()}
+    return {r["key"]: r["rows"] for r in map_batches(frame, write, _WRITTEN).collect()}
 
 
 def write_arrow(data: pa.Table, table: Table, place: Place, folder: str) -> dict[str, int]:
@@ -109,20 +109,16 @@ def read_frame(
     the column is added before `function` runs.
     """
     parallel = spark.sparkContext.defaultParallelism
-    n = max(1, min(len(keys), slices or 4 * parallel))
-    files = spark.createDataFrame(spark.sparkContext.parallelize([(k,) for k in keys], n), "key string")
 
-    def read(batches: Batches) -> Batches:
+    def read(key: str) -> Batches:
         store = open_store(place.uri, place.settings)
-        for batch in batches:
-            for key in batch.column("key").to_pylist():
-                data = pq.read_table(io.BytesIO(store.get(key)), columns=list(columns))
-                if file_column:
-                    stem = key.rsplit("/", 1)[-1].removesuffix(".parquet")
-                    data = data.append_column(file_column, pa.array([stem] * len(data), pa.string()))
-                yield from (function(data) if function else data).to_batches()
+        data = pq.read_table(io.BytesIO(store.get(key)), columns=list(columns))
+        if file_column:
+            stem = key.rsplit("/", 1)[-1].removesuffix(".parquet")
+            data = data.append_column(file_column, pa.array([stem] * len(data), pa.string()))
+        yield from (function(data) if function else data).to_batches()
 
-    return files.mapInArrow(read, schema)
+    return map_items(spark, keys, read, schema, max(1, min(len(keys), slices or 4 * parallel)))
 
 
 def read_table(
