@@ -48,7 +48,7 @@ _PEERS: dict[str, Callable[[peers.Points, float], peers.Labels]] = {
 
 @dataclass(frozen=True)
 class Faces:
-    """All faces of the archive, and who is on each image: the identity belongs to its largest face."""
+    """All faces of the archive, and who is on each image: the identity belongs to its main face (index 0) face."""
 
     face_ids: list[str]
     image_ids: list[str]
@@ -112,7 +112,7 @@ def _embedded(members: Sequence[Member]) -> pa.Table:
 def _clustering(faces: Faces, name: str, quick: bool) -> Result:
     main = faces.only(faces.is_main)
     points, truth = peers.Points(main.embeddings), main.identities
-    rows = [_ours(faces, "all faces"), _ours(main, "largest faces only")]
+    rows = [_ours(faces, "all faces"), _ours(main, "main faces only")]
     rows += [_row(peer, f"L2 {_DISTANCE}", find(points, _DISTANCE), truth) for peer, find in _PEERS.items()]
     floors, distances = (evenly(v, 3) if quick else v for v in (_FLOORS, _DISTANCES))
     rows.append(_best_floor(faces, floors))
@@ -120,7 +120,7 @@ def _clustering(faces: Faces, name: str, quick: bool) -> Result:
     usable = int(main.is_usable.sum())
     notes = (
         f"{name}: {len(faces.face_ids)} faces on {len(main.face_ids)} images of {len(set(truth))} identities. Scored: "
-        f"the largest face of each image ({usable} usable); noise counts as clusters of one.",
+        f"the main face (index 0) of each image ({usable} usable); noise counts as clusters of one.",
         "Rows without “oracle” use no label: facelib estimates its floor from the archive (see "
         "`facelib/clusters/floor.py`), the peers use the distance that dlib documents.",
         f"Oracle: the setting with the best pairwise F of {len(floors)} floors from {floors[0]} to {floors[-1]}, or "
@@ -143,7 +143,7 @@ def _assigned(faces: Faces, settings: ClusterSettings) -> Assignment:
 
 
 def _scored(found: Assignment, faces: Faces) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]]:
-    """Cluster (noise: the face itself) and identity of every image's largest face."""
+    """Cluster (noise: the face itself) and identity of every image's main face (index 0)."""
     ids, clusters = (found.clusters.column(c).to_pylist() for c in ("face_id", "cluster_id"))
     cluster_of = dict(zip(ids, clusters, strict=True))
     predicted = np.array([cluster_of[i] or i for i in faces.face_ids])
@@ -198,7 +198,7 @@ def _verification(faces: Faces, by_path: dict[str, Member], data: Path) -> Resul
     notes = (
         f"Accuracy: {len(pairs)} pairs of LFW View 2, folds 1 and 2, cut anew into ten folds; threshold from the other "
         f"nine; mean ± standard error. {faceless} pairs have an image without a face and count as non-mated.",
-        f"TMR: share of all {_mated_pairs(main.identities):,} mated pairs of largest faces accepted at the threshold "
+        f"TMR: share of all {_mated_pairs(main.identities):,} mated pairs of main faces accepted at the threshold "
         "that accepts this share of all non-mated pairs.",
     )
     columns = ("similarity", "accuracy", "mean threshold", *(f"TMR at FMR {r:g}" for r in _FALSE_MATCH_RATES))
