@@ -48,7 +48,7 @@ _PEERS: dict[str, Callable[[peers.Points, float], peers.Labels]] = {
 
 @dataclass(frozen=True)
 class Faces:
-    """All faces of the archive, and who is on each image: the identity belongs to its main face (index 0) face."""
+    """All faces of the archive, and who is on each image: the identity belongs to its main face (index 0)."""
 
     face_ids: list[str]
     image_ids: list[str]
