@@ -37,7 +37,10 @@ class LabelSource:
     def read(cls, uri: str, columns: LabelColumns, storage: StorageSettings) -> LabelSource:
         """Read a labels file from a folder or object storage; ConfigError or StorageError when it is unfit."""
         parent, _, name = uri.rpartition("/")
-        data = open_store(parent or ".", storage).get(name)
+        try:
+            data = open_store(parent or ".", storage).get(name)
+        except ObjectNotFoundError:
+            raise ObjectNotFoundError(f"labels file {uri} does not exist: check --labels") from None
         return cls(uri, columns, read_label_file(data, name, columns))
 
     def check(self, audit: AuditSettings) -> None:
