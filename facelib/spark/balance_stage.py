@@ -36,9 +36,9 @@ class LabelSource:
     @classmethod
     def read(cls, uri: str, columns: LabelColumns, storage: StorageSettings) -> LabelSource:
         """Read a labels file from a folder or object storage; ConfigError or StorageError when it is unfit."""
-        parent, _, name = uri.rpartition("/")
+        parent, slash, name = uri.rpartition("/")
         try:
-            data = open_store(parent or ".", storage).get(name)
+            data = open_store(parent or slash or ".", storage).get(name)
         except ObjectNotFoundError:
             raise ObjectNotFoundError(f"labels file {uri} does not exist: check --labels") from None
         return cls(uri, columns, read_label_file(data, name, columns))

@@ -17,6 +17,8 @@ from facelib.clusters.duplicates import duplicate_rows
 from facelib.errors import AccessDeniedError, DegenerateResultError
 from facelib.faces.extract import Member, count_reason, extract, extract_id, has_retryable_failure
 from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
+from facelib.faces.landmarks import PREDICTOR_ID
+from facelib.faces.mtcnn_weights import weights_digest
 from facelib.ids import digest, image_id
 from facelib.images.shards import INCOMPLETE, ListedImage, Shard, ShardPlan, plan_shards
 from facelib.reasons import ImageReason
@@ -89,6 +91,7 @@ def extract_stage(context: StageContext, listing: Listing) -> None:
     """Extract what no earlier run extracted; write `images` and `faces`; note the shards in the record."""
     config, store = context.config, context.store
     folder = f"store/extracted/{extract_id(config.decode, config.detect)}"
+    context.record.models.update(detector=f"mtcnn-{weights_digest()}", landmarks=PREDICTOR_ID)
     with context.stage("extract") as facts:
         plan = _plan(listing, store, folder, config)
         results = _run_shards(context, plan, folder)

@@ -7,9 +7,10 @@ import platform
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import facelib
@@ -18,6 +19,7 @@ from facelib.storage import ObjectStore
 from schemas.contract import Table
 
 CURRENT = "CURRENT"
+_PACKAGES = ("pyspark", "pyarrow", "numpy", "torch", "opencv-python-headless", "Pillow", "networkit")
 
 
 @dataclass
@@ -57,7 +59,7 @@ class RunRecord:
             arguments=arguments,
             config=config,
             config_hash=config_hash,
-            versions={"facelib": facelib.__version__, "python": platform.python_version()},
+            versions=_versions(),
         )
 
     @classmethod
@@ -104,6 +106,14 @@ class RunRecord:
         facts["seconds"] = round(time.monotonic() - begun, 3)
         facts["driver_cpu_seconds"] = round(time.process_time() - begun_cpu, 3)
         self.stages[name] = facts
+
+
+def _versions() -> dict[str, str]:
+    found = {"facelib": facelib.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def publish(store: ObjectStore, record: RunRecord) -> None:
