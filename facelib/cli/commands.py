@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from facelib.config import config_dict, config_hash, load_config
 from facelib.errors import ConfigError, FacelibError
 from facelib.reports.label_file import LabelColumns
-from facelib.storage import open_store
+from facelib.storage import is_manifest, open_store
 
 if TYPE_CHECKING:
     from facelib.spark.balance_stage import LabelSource
@@ -104,7 +104,13 @@ def _inputs(arguments: argparse.Namespace, config: PipelineConfig) -> tuple[Labe
     from facelib.spark.extract_stage import list_archive
 
     source = _label_source(arguments, config) if arguments.command == "run" else None
-    open_store(arguments.output, config.storage).exists("CURRENT")
+    output = open_store(arguments.output, config.storage)
+    images = "" if is_manifest(arguments.images) else open_store(arguments.images, config.storage).root
+    if images and f"{output.root}/".startswith(f"{images}/"):
+        raise ConfigError(
+            f"--output {arguments.output} lies inside --images, so its files would be listed: move it out"
+        )
+    output.exists("CURRENT")
     return source, list_archive(arguments.images, config)
 
 

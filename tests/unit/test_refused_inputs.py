@@ -36,6 +36,7 @@ LABELS = ("--labels", "labels.csv", "--attributes", "gender", "--label-key")
         ("s3://bucket/prefix", ["--set", "storage.endpoint_url=http://127.0.0.1:9"], 5, "cannot reach the S3 endpoint"),
         ("images", [*LABELS, "file"], 2, "labels.csv has no column file: its columns are path, gender"),
         ("empty", [], 4, "holds no objects: check --images"),
+        (".", [], 2, "--output out lies inside --images"),
         ("manifest.csv", [], 5, "manifest.csv does not exist"),
         ("images", ["--labels", "gone.csv", "--label-key", "path", "--attributes", "gender"], 5, "does not exist"),
         ("images", [*LABELS, "path", "--set", "audit.categories={gender=['M']}"], 2, "gender"),
