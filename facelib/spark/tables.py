@@ -59,7 +59,7 @@ def write_frame(frame: DataFrame, table: Table, place: Place, folder: str, files
     """
     key = [frame[k] for k in table.key]
     frame = frame.select(*table.names)
-    frame = frame.coalesce(1) if files == 1 else frame.repartitionByRange(files, *key)
+    frame = frame.repartition(1) if files == 1 else frame.repartitionByRange(files, *key)
     frame = frame.sortWithinPartitions(*key)
 
     def write(batches: Batches) -> Batches:
@@ -101,7 +101,6 @@ def read_frame(
     schema: StructType,
     function: RowFunction | None = None,
     file_column: str | None = None,
-    slices: int | None = None,
 ) -> DataFrame:
     """Read `columns` of Parquet files in tasks, apply `function` to each file's rows, return a frame.
 
@@ -118,7 +117,7 @@ def read_frame(
             data = data.append_column(file_column, pa.array([stem] * len(data), pa.string()))
         yield from (function(data) if function else data).to_batches()
 
-    return map_items(spark, keys, read, schema, max(1, min(len(keys), slices or 4 * parallel)))
+    return map_items(spark, keys, read, schema, max(1, min(len(keys), 4 * parallel)))
 
 
 def read_table(
