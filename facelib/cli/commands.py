@@ -7,10 +7,9 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facelib.config import config_dict, config_hash, load_config
+from facelib.config import config_dict, config_hash
 from facelib.errors import ConfigError, FacelibError
 from facelib.reports.label_file import LabelColumns
 from facelib.storage import is_manifest, open_store
@@ -93,10 +92,9 @@ def _stage(name: str, function: str = "") -> Callable[..., None]:
 
 
 def _config(arguments: argparse.Namespace) -> PipelineConfig:
-    from facelib.spark.pipeline_config import PipelineConfig, with_endpoint
+    from facelib.spark.pipeline_config import resolve_config
 
-    file = Path(arguments.config) if arguments.config else None
-    return with_endpoint(load_config(PipelineConfig, file, arguments.assignments))
+    return resolve_config(arguments.config, arguments.assignments)
 
 
 def _inputs(arguments: argparse.Namespace, config: PipelineConfig) -> tuple[LabelSource | None, Listing]:

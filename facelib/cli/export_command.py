@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from facelib.config import load_config
 from facelib.errors import ConfigError
 from facelib.storage import open_store
 
@@ -15,13 +13,12 @@ def command(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     from facelib.spark.context import StageContext
     from facelib.spark.export_stage import export_stage
-    from facelib.spark.pipeline_config import PipelineConfig, with_endpoint
+    from facelib.spark.pipeline_config import resolve_config
     from facelib.spark.run_record import RunRecord, current_run_id
     from facelib.spark.session import session
     from facelib.spark.tables import Place
 
-    file = Path(arguments.config) if arguments.config else None
-    config = with_endpoint(load_config(PipelineConfig, file, arguments.assignments))
+    config = resolve_config(arguments.config, arguments.assignments)
     store = open_store(arguments.output, config.storage)
     run_id = arguments.run or current_run_id(store)
     if run_id is None:

@@ -22,6 +22,7 @@ from facelib.faces.mtcnn_weights import weights_digest
 from facelib.ids import settings_digest
 from facelib.images.decode import DecodeSettings, decode
 from facelib.images.measures import measure_image
+from facelib.images.shards import ListedImage
 from facelib.reasons import ImageReason
 from facelib.storage import ObjectTooLargeError
 from schemas.arrow import arrow_schema
@@ -37,16 +38,6 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Member:
-    """One object of a shard, as it was listed."""
-
-    image_id: str
-    uri: str
-    etag: str
-    size_bytes: int
-
-
-@dataclass(frozen=True)
 class FaceModels:
     """The models one worker process holds."""
 
@@ -55,7 +46,7 @@ class FaceModels:
 
 
 def extract(
-    members: Sequence[Member], fetch: Fetch, models: FaceModels, settings: DecodeSettings, threads: int = 8
+    members: Sequence[ListedImage], fetch: Fetch, models: FaceModels, settings: DecodeSettings, threads: int = 8
 ) -> pa.Table:
     """Extracted rows (contract `extracted`) of all members, in their order.
 
@@ -85,9 +76,9 @@ def count_reason(extracted: pa.Table, reason: ImageReason) -> int:
 
 
 def _prefetched(
-    members: Sequence[Member], fetch: Fetch, max_bytes: int, threads: int
-) -> Iterator[tuple[Member, bytes | ImageReason]]:
-    def load(member: Member) -> bytes | ImageReason:
+    members: Sequence[ListedImage], fetch: Fetch, max_bytes: int, threads: int
+) -> Iterator[tuple[ListedImage, bytes | ImageReason]]:
+    def load(member: ListedImage) -> bytes | ImageReason:
         if member.size_bytes > max_bytes:
             return ImageReason.TOO_LARGE
         try:
@@ -115,7 +106,7 @@ def _storage_reason(error: StorageError) -> ImageReason:
     return ImageReason.READ_ERROR
 
 
-def _rows(member: Member, data: bytes | ImageReason, models: FaceModels, settings: DecodeSettings) -> list[Row]:
+def _rows(member: ListedImage, data: bytes | ImageReason, models: FaceModels, settings: DecodeSettings) -> list[Row]:
     if isinstance(data, ImageReason):
         return [{"image_id": member.image_id, "status": "rejected", "reason": data.value}]
     decoded = decode(data, settings)

@@ -15,7 +15,7 @@ from pyspark.sql import functions as f
 
 from facelib.clusters.duplicates import duplicate_rows
 from facelib.errors import AccessDeniedError, DegenerateResultError
-from facelib.faces.extract import Member, count_reason, extract, extract_id, has_retryable_failure
+from facelib.faces.extract import count_reason, extract, extract_id, has_retryable_failure
 from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
 from facelib.faces.landmarks import PREDICTOR_ID
 from facelib.faces.mtcnn_weights import weights_digest
@@ -109,18 +109,20 @@ def extract_stage(context: StageContext, listing: Listing) -> None:
         )
     with context.stage("images") as facts:
         wanted = _wanted(context, listing, plan, names)
-        facts["images"] = context.write(_images(context, wanted), IMAGES, listing.n)
+        outcomes = _outcomes(context, wanted).persist()
+        facts["images"] = context.write(_images(context, outcomes), IMAGES, listing.n)
+        outcomes.unpersist()
         facts["faces"] = context.write(_faces(context, wanted), FACES, listing.n)
 
 
 def _plan(listing: Listing, store: ObjectStore, folder: str, config: PipelineConfig) -> ShardPlan:
     planned: dict[str, set[str]] = {}
-    for o in store.list(f"{folder}/plans/"):
-        for row in pq.read_table(io.BytesIO(store.get(o.key))).to_pylist():
+    keys = [o.key for o in store.list(f"{folder}/")]
+    plans = {key for key in keys if "/plans/" in key}
+    for key in sorted(plans):
+        for row in pq.read_table(io.BytesIO(store.get(key))).to_pylist():
             planned.setdefault(row["shard"], set()).add(row["image_id"])
-    finished = {
-        o.key.rsplit("/", 1)[1].removesuffix(".parquet") for o in store.list(f"{folder}/") if "/plans/" not in o.key
-    }
+    finished = {key.rsplit("/", 1)[1].removesuffix(".parquet") for key in keys if key not in plans}
     listed = [
         ListedImage(*row)
         for row in zip(
@@ -186,7 +188,7 @@ def _shard_task(config: PipelineConfig, place: Place, folder: str) -> Any:
 def _extract_shard(shard: dict[str, Any], config: PipelineConfig, place: Place, folder: str) -> pa.RecordBatch:
     begun = time.process_time()
     columns = (shard["image_ids"], shard["uris"], shard["etags"], shard["sizes"])
-    members = [Member(*values) for values in zip(*columns, strict=True)]
+    members = [ListedImage(*values) for values in zip(*columns, strict=True)]
     fetcher = Fetcher(config.storage)
     read = 0
 
@@ -219,7 +221,8 @@ def _wanted(context: StageContext, listing: Listing, plan: ShardPlan, names: dic
     return context.spark.createDataFrame(rows)
 
 
-def _images(context: StageContext, wanted: DataFrame) -> DataFrame:
+def _outcomes(context: StageContext, wanted: DataFrame) -> DataFrame:
+    """The listing with what the shard files say of each image."""
     schema = spark_schema(EXTRACTED, IMAGE_STORE_COLUMNS).add("shard", "string")
     stored = read_frame(
         context.spark,
@@ -230,10 +233,14 @@ def _images(context: StageContext, wanted: DataFrame) -> DataFrame:
         _one_row_per_image,
         "shard",
     )
-    images = wanted.join(stored, ["image_id", "shard"], "inner").persist()
-    keys = images.select("image_id", "uri", "content_sha256", "phash").toArrow()
+    return wanted.join(stored, ["image_id", "shard"], "inner")
+
+
+def _images(context: StageContext, outcomes: DataFrame) -> DataFrame:
+    """Rows of `images`: the outcomes, which are read twice, and the duplicates among them."""
+    keys = outcomes.select("image_id", "uri", "content_sha256", "phash").toArrow()
     duplicates = context.spark.createDataFrame(duplicate_rows(keys, context.config.duplicates.max_distance))
-    return images.join(f.broadcast(duplicates), "image_id", "left").withColumn("run_id", f.lit(context.record.run_id))
+    return outcomes.join(f.broadcast(duplicates), "image_id", "left").withColumn("run_id", f.lit(context.record.run_id))
 
 
 def _one_row_per_image(rows: pa.Table) -> pa.Table:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from facelib.clusters.settings import ClusterSettings
+from facelib.config import load_config
 from facelib.faces.detector import DetectSettings
 from facelib.faces.quality import QualitySettings
 from facelib.images.decode import DecodeSettings
@@ -59,6 +61,11 @@ class PipelineConfig:
     audit: AuditSettings = field(default_factory=AuditSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
     spark: SparkSettings = field(default_factory=SparkSettings)
+
+
+def resolve_config(file: str | None, assignments: Sequence[str]) -> PipelineConfig:
+    """Defaults, file, assignments and the driver's endpoint; ConfigError with one line per problem."""
+    return with_endpoint(load_config(PipelineConfig, Path(file) if file else None, assignments))
 
 
 def with_endpoint(config: PipelineConfig) -> PipelineConfig:

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from benchmarks.harness import CHECKOUT
 from facelib.demo.archive import ArchivePlan, write_archive
-from facelib.faces.extract import Member
 from facelib.ids import image_id, settings_digest
+from facelib.images.shards import ListedImage
 from facelib.storage import list_images
 
 BUILD = CHECKOUT / "build" / "bench"
@@ -26,13 +26,13 @@ class Archive:
     name: str
     images: Path
 
-    def by_path(self) -> dict[str, Member]:
+    def by_path(self) -> dict[str, ListedImage]:
         """All images, by path below the folder, sorted."""
         _, objects = list_images(str(self.images))
         listed = sorted(objects, key=lambda o: o.key)
-        return {o.key: Member(image_id(o.uri, o.etag), o.uri, o.etag, o.size_bytes) for o in listed}
+        return {o.key: ListedImage(image_id(o.uri, o.etag), o.uri, o.etag, o.size_bytes) for o in listed}
 
-    def members(self) -> list[Member]:
+    def members(self) -> list[ListedImage]:
         """All images, sorted by path."""
         return list(self.by_path().values())
 

@@ -26,11 +26,12 @@ from facelib.embeddings.embed import vectors_of
 from facelib.embeddings.model import model_id
 from facelib.errors import ConfigError
 from facelib.faces.detector import DetectSettings
-from facelib.faces.extract import Member, extract_id
+from facelib.faces.extract import extract_id
 from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
 from facelib.faces.quality import QualitySettings
 from facelib.ids import digest
 from facelib.images.decode import DecodeSettings
+from facelib.images.shards import ListedImage
 from facelib.spark.pipeline_config import EmbedSettings
 
 PACKAGES = ("numpy", "scipy", "networkit", "scikit-learn", "dlib-bin", "torch")
@@ -80,7 +81,7 @@ def _identities(labels: Path) -> dict[str, str]:
         return {row["file"]: row["identity"] for row in csv.DictReader(f)}
 
 
-def _faces(by_path: dict[str, Member], identity_of: dict[str, str]) -> Faces:
+def _faces(by_path: dict[str, ListedImage], identity_of: dict[str, str]) -> Faces:
     rows = _embedded(list(by_path.values()))
     path_of = {member.image_id: path for path, member in by_path.items()}
     images = rows.column("image_id").to_pylist()
@@ -94,7 +95,7 @@ def _faces(by_path: dict[str, Member], identity_of: dict[str, str]) -> Faces:
     )
 
 
-def _embedded(members: Sequence[Member]) -> pa.Table:
+def _embedded(members: Sequence[ListedImage]) -> pa.Table:
     """Face rows of all members with their embeddings; computed once, then kept below build/bench."""
     made_by = extract_id(DecodeSettings(), DetectSettings()), model_id(EmbedSettings().model, EmbedSettings().mirror)
     kept = BUILD / f"faces-{digest(*made_by, *(m.image_id for m in members))}.parquet"
@@ -181,7 +182,7 @@ def _row(method: str, setting: str, predicted: npt.NDArray[np.generic], truth: n
     return method, setting, *(f"{s:.3f}" for s in scores), str(largest[1]), f"{inside / largest[1]:.2f}"
 
 
-def _verification(faces: Faces, by_path: dict[str, Member], data: Path) -> Result:
+def _verification(faces: Faces, by_path: dict[str, ListedImage], data: Path) -> Result:
     main = faces.only(faces.is_main)
     row_of = {image: i for i, image in enumerate(main.image_ids)}
     pairs = [p for p in read_pairs(data / "pairs_folds1-2.txt") if {p.first, p.second} <= by_path.keys()]

@@ -19,9 +19,10 @@ from facelib.embeddings.model import EmbeddingModel
 from facelib.errors import ConfigError
 from facelib.faces.chip import CHIP_PX, PADDING, cut_chip
 from facelib.faces.detector import DetectSettings
-from facelib.faces.extract import FaceModels, Member
+from facelib.faces.extract import FaceModels
 from facelib.faces.landmarks import Box, box_from_detection
 from facelib.images.decode import decode
+from facelib.images.shards import ListedImage
 from facelib.spark.pipeline_config import EmbedSettings
 from facelib.spark.worker import embedding_model, face_models
 from facelib.storage import Fetcher
@@ -65,7 +66,7 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
     return [Result("Faces per second on one core, and agreement with dlib", columns, tuple(rows), notes)]
 
 
-def _faces(members: Sequence[Member], models: FaceModels, n: int) -> list[_Face]:
+def _faces(members: Sequence[ListedImage], models: FaceModels, n: int) -> list[_Face]:
     faces: list[_Face] = []
     fetcher = Fetcher()
     for member in members:

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from facelib.embeddings.embed import CHIP_COLUMNS, embed
 from facelib.faces.detector import DetectSettings
-from facelib.faces.extract import Member, extract
+from facelib.faces.extract import extract
 from facelib.images.decode import DecodeSettings
+from facelib.images.shards import ListedImage
 from facelib.spark.pipeline_config import EmbedSettings
 from facelib.spark.tables import to_parquet
 from facelib.spark.worker import embedding_model, face_models
@@ -36,7 +37,7 @@ def _load_models() -> None:
     embedding_model(EmbedSettings().model, EmbedSettings().mirror)
 
 
-def extract_shard(task: tuple[Sequence[Member], Path]) -> float:
+def extract_shard(task: tuple[Sequence[ListedImage], Path]) -> float:
     """Extract the members into a Parquet file, as a Spark task does; returns the CPU seconds."""
     members, target = task
     begun = time.process_time()
@@ -53,7 +54,7 @@ def embed_shard(task: tuple[Path, Path]) -> float:
     return time.process_time() - begun
 
 
-def extract_members(members: Sequence[Member]) -> pa.Table:
+def extract_members(members: Sequence[ListedImage]) -> pa.Table:
     """Extracted rows of the members, with the default settings."""
     fetcher, settings = Fetcher(), DecodeSettings()
 
@@ -63,7 +64,7 @@ def extract_members(members: Sequence[Member]) -> pa.Table:
     return extract(members, fetch, face_models(DetectSettings()), settings)
 
 
-def embedded_faces(members: Sequence[Member]) -> pa.Table:
+def embedded_faces(members: Sequence[ListedImage]) -> pa.Table:
     """Extracted rows that hold a face, without the chip, with the column `embedding`."""
     rows = extract_members(members)
     rows = rows.filter(rows.column("face_index").is_valid())

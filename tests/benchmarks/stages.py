@@ -17,11 +17,12 @@ from facelib.embeddings.embed import CHIP_COLUMNS, embed
 from facelib.embeddings.model import EmbeddingModel
 from facelib.faces.chip import cut_chip, decode_chip, encode_chip
 from facelib.faces.detector import DetectSettings
-from facelib.faces.extract import FaceModels, Member, extract
+from facelib.faces.extract import FaceModels, extract
 from facelib.faces.landmarks import box_from_detection
 from facelib.faces.measures import measure_chip, measure_geometry
 from facelib.images.decode import DecodeSettings, decode
 from facelib.images.measures import measure_image
+from facelib.images.shards import ListedImage
 from facelib.spark.pipeline_config import EmbedSettings
 from facelib.spark.worker import embedding_model, face_models
 from facelib.storage import Fetcher
@@ -51,7 +52,7 @@ class _Chain:
     def fetch(self, uri: str, etag: str) -> bytes:
         return self.fetcher.fetch(uri, etag, DecodeSettings().max_object_bytes)
 
-    def by_stage(self, members: Sequence[Member], watch: Stopwatch) -> None:
+    def by_stage(self, members: Sequence[ListedImage], watch: Stopwatch) -> None:
         """What `extract` and `embed` compute, stage by stage."""
         chips: list[bytes] = []
         for member in members:
@@ -74,7 +75,7 @@ class _Chain:
             chips.append(watch.time("encode chip", encode_chip, chip))
         return chips
 
-    def whole(self, members: Sequence[Member], watch: Stopwatch) -> int:
+    def whole(self, members: Sequence[ListedImage], watch: Stopwatch) -> int:
         """The two functions of the pipeline; returns the number of faces."""
         rows = watch.time(EXTRACT, extract, members, self.fetch, self.models, DecodeSettings())
         return len(watch.time(EMBED, embed, rows.select(CHIP_COLUMNS), self.embedder))
@@ -103,7 +104,7 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
     return [Result(title, ("stage", "calls per image", "median", "min–max", "share of all"), tuple(rows), notes)]
 
 
-def _round(chain: _Chain, members: Sequence[Member], number: int) -> Stopwatch:
+def _round(chain: _Chain, members: Sequence[ListedImage], number: int) -> Stopwatch:
     """One repetition of both ways, in an order that alternates."""
     watch = Stopwatch()
     ways = [chain.by_stage, chain.whole]

@@ -15,13 +15,14 @@ from facelib.clusters.settings import ClusterSettings
 from facelib.embeddings.embed import CHIP_COLUMNS, embed, vectors_of
 from facelib.embeddings.model import load_model
 from facelib.faces.detector import DetectSettings
-from facelib.faces.extract import FaceModels, Member, extract
+from facelib.faces.extract import FaceModels, extract
 from facelib.faces.face_rows import face_rows
 from facelib.faces.landmarks import FivePointPredictor
 from facelib.faces.mtcnn import Mtcnn
 from facelib.faces.quality import QualitySettings
 from facelib.ids import image_id
 from facelib.images.decode import DecodeSettings
+from facelib.images.shards import ListedImage
 
 DATA = Path(os.environ.get("FACELIB_DATA", Path(__file__).parents[3] / "shared" / "data")) / "lfw_dev"
 pytestmark = [
@@ -44,7 +45,7 @@ def chosen() -> dict[str, str]:
 
 
 def test_extraction_embedding_and_clusters_on_photographs(chosen: dict[str, str]) -> None:
-    members = [Member(image_id(f, ""), f, "", (DATA / "images" / f).stat().st_size) for f in chosen]
+    members = [ListedImage(image_id(f, ""), f, "", (DATA / "images" / f).stat().st_size) for f in chosen]
     models = FaceModels(Mtcnn(DetectSettings()), FivePointPredictor.load())
     rows = extract(members, lambda uri, _: (DATA / "images" / uri).read_bytes(), models, DecodeSettings())
     assert set(rows.column("image_id").to_pylist()) == {m.image_id for m in members}

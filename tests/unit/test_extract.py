@@ -26,9 +26,10 @@ from facelib.errors import (
 )
 from facelib.faces.chip import decode_chip
 from facelib.faces.detector import Detections, DetectSettings
-from facelib.faces.extract import FaceModels, Member, extract, extract_id, has_retryable_failure
+from facelib.faces.extract import FaceModels, extract, extract_id, has_retryable_failure
 from facelib.faces.landmarks import FivePointPredictor
 from facelib.images.decode import DecodeSettings
+from facelib.images.shards import ListedImage
 from facelib.reasons import ImageReason
 from facelib.storage import ObjectTooLargeError
 from schemas.arrow import arrow_schema, conform
@@ -76,9 +77,9 @@ def picture(faces: int, seed: int = 0) -> bytes:
     return buffer.getvalue()
 
 
-def members(objects: dict[str, Any]) -> list[Member]:
+def members(objects: dict[str, Any]) -> list[ListedImage]:
     sizes = {k: len(v) if isinstance(v, bytes) else 100 for k, v in objects.items()}
-    return [Member(f"id-{k}", f"mem:///{k}", f"etag-{k}", sizes[k]) for k in objects]
+    return [ListedImage(f"id-{k}", f"mem:///{k}", f"etag-{k}", sizes[k]) for k in objects]
 
 
 def store_of(objects: dict[str, Any]) -> Callable[[str, str], bytes]:
@@ -149,7 +150,7 @@ def test_objects_listed_as_too_large_are_not_fetched() -> None:
         fetched.append(uri)
         return picture(1)
 
-    listed = [Member("a", "mem:///a", "e", 1001), Member("b", "mem:///b", "e", 1000)]
+    listed = [ListedImage("a", "mem:///a", "e", 1001), ListedImage("b", "mem:///b", "e", 1000)]
     found = extract(listed, fetch, MODELS, DecodeSettings(max_object_bytes=1000))
     assert found["reason"].to_pylist() == ["too_large", None]
     assert fetched == ["mem:///b"]
@@ -202,7 +203,7 @@ def test_read_ahead_is_bounded_and_complete(threads: int) -> None:
             computed.append(len(started))
             return super().detect(image)
 
-    listed = [Member(f"i{i}", f"mem:///{i}", "e", 10) for i in range(25)]
+    listed = [ListedImage(f"i{i}", f"mem:///{i}", "e", 10) for i in range(25)]
     found = extract(listed, fetch, dataclasses.replace(MODELS, detector=Watching()), SETTINGS, threads)
     assert found["image_id"].to_pylist() == [m.image_id for m in listed]
     assert sorted(started) == sorted(m.uri for m in listed)
