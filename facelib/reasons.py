@@ -15,6 +15,8 @@ class ImageReason(StrEnum):
     DECODE_ERROR = "decode_error"
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_LARGE = "too_large"
+    TIMEOUT = "timeout"
+    WORKER_CRASH = "worker_crash"
     NOT_FOUND = "not_found"
     CHANGED = "changed"
     ACCESS_DENIED = "access_denied"
@@ -36,8 +38,10 @@ IMAGE_REASON_MEANING: dict[ImageReason, str] = {
     ImageReason.UNSUPPORTED_FORMAT: "an image format outside the allow-list",
     ImageReason.TRUNCATED: "the image data ends before the picture does",
     ImageReason.DECODE_ERROR: "the decoder failed on the bytes",
-    ImageReason.TOO_MANY_PIXELS: "the header announces more pixels than extract.max_pixels",
-    ImageReason.TOO_LARGE: "the object is larger than extract.max_object_bytes; it was not read",
+    ImageReason.TOO_MANY_PIXELS: "the header announces more pixels than decode.max_pixels",
+    ImageReason.TOO_LARGE: "the object is larger than decode.max_object_bytes; it was not read",
+    ImageReason.TIMEOUT: "its extraction took longer than decode.timeout_s and was cut off",
+    ImageReason.WORKER_CRASH: "its extraction, alone in a process, killed that process (fault or out of memory)",
     ImageReason.NOT_FOUND: "the object vanished between listing and reading",
     ImageReason.CHANGED: "the object was overwritten between listing and reading",
     ImageReason.ACCESS_DENIED: "reading the object is not allowed; the next run tries again",
@@ -46,7 +50,7 @@ IMAGE_REASON_MEANING: dict[ImageReason, str] = {
 }
 
 FACE_REASON_MEANING: dict[FaceReason, str] = {
-    FaceReason.TOO_SMALL: "the eyes are closer together than faces.min_eye_distance_px",
-    FaceReason.LOW_SCORE: "the detector's score is below faces.min_detection_score",
-    FaceReason.LOW_QUALITY: "quality_score is below faces.min_quality",
+    FaceReason.TOO_SMALL: "the eyes are closer together than quality.min_eye_distance_px",
+    FaceReason.LOW_SCORE: "the detector's score is below quality.min_detection_score",
+    FaceReason.LOW_QUALITY: "quality_score is below quality.min_quality",
 }

@@ -18,11 +18,20 @@ IMAGE_MEASURES = (
     Column("height_px", _I, "upright height; null when no header could be read", "px", True, minimum=1),
     Column("n_frames", _I, "frames in the file; the first is used", nullable=True, minimum=1),
     Column("exif_orientation", _I, "EXIF orientation tag; null when absent", nullable=True, minimum=1, maximum=8),
+    Column(
+        "jpeg_quality", _I, "JPEG quality (libjpeg scale) estimated from the tables; null if not JPEG", "", True, 1, 100
+    ),
+    Column(
+        "decode_scale", _F, "size of the pixels looked at, over the full size; null when not decoded", "", True, 0, 1
+    ),
     Column("phash", _I, "64-bit perceptual hash (DCT) as signed integer; null when not decoded", nullable=True),
+    Column("phash_mirror", _I, "phash of the mirror image; null when not decoded", nullable=True),
     Column("brightness", _F, "mean luma", "0–1", True, 0, 1),
     Column("contrast", _F, "standard deviation of luma", "0–0.5", True, 0, 0.5),
     Column("sharpness", _F, "variance of the Laplacian of luma at 256 px on the longer side", "", True, 0),
     Column("entropy_bits", _F, "Shannon entropy of the luma histogram", "bit", True, 0, 8),
+    Column("colourfulness", _F, "Hasler and Süsstrunk's M3; 0 for grey, about 100 for vivid pictures", "", True, 0),
+    Column("aspect", _F, "upright width over height; null when no header could be read", "", True, 0),
 )
 OUTCOME = (
     Column("n_faces", _I, "detected faces; null when the image was not decoded", nullable=True, minimum=0),
@@ -60,6 +69,19 @@ FACE_MEASURES = (
     Column("brightness", _F, "mean luma of the chip", "0–1", minimum=0, maximum=1),
     Column("contrast", _F, "standard deviation of luma of the chip", "0–0.5", minimum=0, maximum=0.5),
     Column("sharpness", _F, "variance of the Laplacian of the chip's luma", minimum=0),
+    Column("clipped_share", _F, "share of the face's pixels that are black or burnt out", "0–1", False, 0, 1),
+    Column(
+        "lighting_difference",
+        _F,
+        "(right − left) / (right + left) of the mean luma of the two halves of the face; 0 when lit evenly",
+        "",
+        False,
+        -1,
+        1,
+    ),
+    Column(
+        "occlusion", _F, "proxy of how much of the face is covered: 0 nothing seen, 1 most of it", "0–1", False, 0, 1
+    ),
     Column(
         "ita_deg",
         _F,
@@ -68,6 +90,12 @@ FACE_MEASURES = (
         True,
         -90,
         90,
+    ),
+    Column(
+        "ita_is_reliable",
+        _B,
+        "whether the light allows to compare ita_deg between faces; null where ita_deg is",
+        nullable=True,
     ),
     Column(
         "quality_score",
@@ -107,8 +135,9 @@ IMAGES = _table(
     Column("near_duplicate_group", _S, "group of images whose phash is close; null when alone", nullable=True),
     *OUTCOME,
     Column("shard", _S, "extracted shard file that holds the image"),
+    version=2,
 )
-FACES = _table("faces", "detected face", ("face_id",), FACE_ID, IMAGE_ID, *FACE_MEASURES)
+FACES = _table("faces", "detected face", ("face_id",), FACE_ID, IMAGE_ID, *FACE_MEASURES, version=2)
 LABELS = _table(
     "labels",
     "image × attribute",
@@ -226,7 +255,7 @@ CHECKS = _table(
 )
 EXTRACTED = Table(
     "extracted",
-    1,
+    2,
     "detected face, or image without one",
     ("image_id", "face_index"),
     (

@@ -17,7 +17,7 @@ from facelib.storage import is_manifest, open_store
 if TYPE_CHECKING:
     from facelib.spark.balance_stage import LabelSource
     from facelib.spark.context import StageContext
-    from facelib.spark.extract_stage import Listing
+    from facelib.spark.listing import Listing
     from facelib.spark.pipeline_config import PipelineConfig
     from facelib.spark.run_record import RunRecord
 
@@ -67,7 +67,7 @@ def balance(arguments: argparse.Namespace) -> int:
     """`facelib balance`."""
     source = _label_source(arguments, _config(arguments))
     with _continued(arguments) as context:
-        from facelib.spark.extract_stage import listing_of_run
+        from facelib.spark.listing import listing_of_run
 
         _stage("balance", "label_stage")(context, listing_of_run(context), source)
         _stage("balance")(context)
@@ -99,7 +99,7 @@ def _config(arguments: argparse.Namespace) -> PipelineConfig:
 
 def _inputs(arguments: argparse.Namespace, config: PipelineConfig) -> tuple[LabelSource | None, Listing]:
     """Read the labels, try the output, list the archive: everything that can be wrong before Spark starts."""
-    from facelib.spark.extract_stage import list_archive
+    from facelib.spark.listing import list_archive
 
     source = _label_source(arguments, config) if arguments.command == "run" else None
     output = open_store(arguments.output, config.storage)

@@ -35,10 +35,14 @@ ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 @dataclass(frozen=True)
 class DecodeSettings:
-    """Limits of one image. `max_pixels` is compared with the header before anything is allocated."""
+    """Limits of one image. `max_pixels` is compared with the header before anything is allocated.
+
+    `timeout_s`: wall-clock seconds that decoding, measuring and searching one image may take.
+    """
 
     max_pixels: int = 100_000_000
     max_object_bytes: int = 64 * 1024 * 1024
+    timeout_s: float = 60.0
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,17 @@ INCOMPLETE = ".incomplete"
 
 @dataclass(frozen=True)
 class ShardSettings:
-    """Upper bounds of one shard, and how many objects a task reads ahead."""
+    """Upper bounds of one shard, and how many objects a task reads ahead.
+
+    `max_denied_share`: above this share of the objects read, access denied ends the run.
+    `listing_resume_s`: a listing that was cut off is continued, not begun again, within so many seconds.
+    """
 
     shard_images: int = 256
     shard_bytes: int = 256 * 1024 * 1024
     read_threads: int = 8
+    max_denied_share: float = 0.1
+    listing_resume_s: float = 3600.0
 
     def __post_init__(self) -> None:
         if self.shard_images < 1 or self.shard_bytes < 1 or self.read_threads < 1:

@@ -17,7 +17,7 @@ from facelib.reports.labels import SUBJECT, image_of_key, label_rows
 from facelib.reports.losses import losses
 from facelib.reports.units import cluster_units, face_units, image_units, values_by_image
 from facelib.spark.context import StageContext
-from facelib.spark.extract_stage import Listing
+from facelib.spark.listing import Listing
 from facelib.spark.pipeline_config import AuditSettings
 from facelib.storage import ObjectStore, StorageSettings, open_store
 from schemas.tables import BALANCE, BALANCE_SUMMARY, CLUSTERS, FACES, IMAGES, LABELS, LOSSES

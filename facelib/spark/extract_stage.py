@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,77 +13,28 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from facelib.clusters.duplicates import duplicate_rows
-from facelib.errors import AccessDeniedError, DegenerateResultError
+from facelib.errors import AccessDeniedError
 from facelib.faces.extract import count_reason, extract, extract_id, has_retryable_failure
 from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
 from facelib.faces.landmarks import PREDICTOR_ID
 from facelib.faces.mtcnn_weights import weights_digest
-from facelib.ids import digest, image_id
+from facelib.ids import digest
 from facelib.images.shards import INCOMPLETE, ListedImage, Shard, ShardPlan, plan_shards
 from facelib.reasons import ImageReason
 from facelib.spark.context import StageContext, log_event
+from facelib.spark.listing import Listing
 from facelib.spark.pipeline_config import PipelineConfig
 from facelib.spark.tables import Place, read_frame, to_parquet
 from facelib.spark.tasks import Batches, map_batches
 from facelib.spark.types import spark_schema
 from facelib.spark.worker import face_models
-from facelib.storage import Fetcher, ObjectStore, StoredObject, list_images, open_store
+from facelib.storage import Fetcher, ObjectStore, open_store
 from schemas.tables import EXTRACTED, FACES, IMAGES
 
 _SHARD_ROW = "name string, image_ids array<string>, uris array<string>, etags array<string>, sizes array<bigint>"
 _RESULT = "shard string, images long, faces long, denied long, bytes_read long, cpu_seconds double"
 _PLAN_SCHEMA = pa.schema([("shard", pa.string()), ("image_id", pa.string())])
-_LISTING = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("uri", pa.string()),
-        ("key", pa.string()),
-        ("etag", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("modified_at", pa.timestamp("us", tz="UTC")),
-    ]
-)
 IMAGE_STORE_COLUMNS = [c.name for c in IMAGES if c.name in EXTRACTED.names]
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The archive as it was listed: one row per object version (image_id, uri, key, etag, size_bytes, modified_at).
-
-    `root` is what the uri of an object begins with before its key.
-    """
-
-    rows: pa.Table
-    root: str
-
-    @property
-    def n(self) -> int:
-        """Number of listed objects."""
-        return int(self.rows.num_rows)
-
-
-def list_archive(uri: str, config: PipelineConfig) -> Listing:
-    """List the archive. DegenerateResultError when it is empty; StorageError when it is out of reach."""
-    _, objects = list_images(uri, config.storage)
-    rows = [_listed_row(o) for o in objects]
-    if not rows:
-        raise DegenerateResultError(f"the archive {uri} holds no objects: check --images")
-    roots = {o_uri.removesuffix(key) for _, o_uri, key, *_ in rows if o_uri != key}
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return Listing(pa.table(columns, schema=_LISTING), max(roots, key=len) if len(roots) == 1 else "")
-
-
-def listing_of_run(context: StageContext) -> Listing:
-    """The listing that an earlier stage of the run worked on."""
-    images = context.read_arrow(IMAGES, [n for n in _LISTING.names if n != "key"])
-    root = context.record.arguments["root"]
-    keys = [uri.removeprefix(root) for uri in images.column("uri").to_pylist()]
-    return Listing(images.append_column("key", pa.array(keys, pa.string())).select(_LISTING.names), root)
-
-
-def _listed_row(o: StoredObject) -> tuple[Any, ...]:
-    modified_at = o.modified_at if o.etag else None
-    return image_id(o.uri, o.etag), o.uri, o.key, o.etag, o.size_bytes, modified_at
 
 
 def extract_stage(context: StageContext, listing: Listing) -> None:

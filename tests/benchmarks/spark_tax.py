@@ -24,7 +24,8 @@ from facelib.config import config_dict, config_hash
 from facelib.images.shards import ListedImage, ShardSettings, plan_shards
 from facelib.spark.context import StageContext
 from facelib.spark.embed_stage import embed_stage
-from facelib.spark.extract_stage import Listing, extract_stage, list_archive
+from facelib.spark.extract_stage import extract_stage
+from facelib.spark.listing import Listing, list_archive
 from facelib.spark.pipeline_config import PipelineConfig
 from facelib.spark.run_record import RunRecord
 from facelib.spark.session import SparkSettings, build_session
