@@ -20,18 +20,25 @@ T = typing.TypeVar("T")
 Assignments = Sequence[str]
 
 
-def load_config(cls: type[T], file: Path | None = None, assignments: Assignments = ()) -> T:
+def load_config(
+    cls: type[T],
+    file: Path | None = None,
+    assignments: Assignments = (),
+    base: Mapping[str, Mapping[str, Any]] | None = None,
+) -> T:
     """An instance of `cls` (a dataclass whose fields are section dataclasses).
 
-    `file` is TOML with one table per section; `assignments` are "section.key=value" strings, which
-    win. Values are read as TOML, and as plain text where that fails. Raises ConfigError with one line
-    per problem.
+    `base` holds values in place of defaults, as `config_dict` gives them; `file` is TOML with one table per
+    section; `assignments` are "section.key=value" strings, which win. Values are read as TOML, and as plain
+    text where that fails. Raises ConfigError with one line per problem.
     """
     problems: list[str] = []
-    values = _read_toml(file) if file else {}
-    origin = str(file) if file else ""
     wanted: dict[tuple[str, str], tuple[Any, str]] = {}
-    for section, table in values.items():
+    for section, table in (base or {}).items():
+        known = {key: value for key, value in table.items() if value is not None}
+        wanted.update({(section, key): (value, f"the run's [{section}] {key}") for key, value in known.items()})
+    origin = str(file) if file else ""
+    for section, table in (_read_toml(file) if file else {}).items():
         if not isinstance(table, dict):
             problems.append(f"{origin}: {section} is not a table; write [{section}] and its keys below it")
             continue

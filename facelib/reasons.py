@@ -41,7 +41,7 @@ IMAGE_REASON_MEANING: dict[ImageReason, str] = {
     ImageReason.TOO_MANY_PIXELS: "the header announces more pixels than decode.max_pixels",
     ImageReason.TOO_LARGE: "the object is larger than decode.max_object_bytes; it was not read",
     ImageReason.TIMEOUT: "its extraction took longer than decode.timeout_s and was cut off",
-    ImageReason.WORKER_CRASH: "its extraction, alone in a process, killed that process (fault or out of memory)",
+    ImageReason.WORKER_CRASH: "its extraction, tried alone, killed its process or broke down; detail says how",
     ImageReason.NOT_FOUND: "the object vanished between listing and reading",
     ImageReason.CHANGED: "the object was overwritten between listing and reading",
     ImageReason.ACCESS_DENIED: "reading the object is not allowed; the next run tries again",

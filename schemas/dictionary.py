@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from facelib.reasons import FACE_REASON_MEANING, IMAGE_REASON_MEANING
 from schemas.contract import Table
 from schemas.tables import TABLES
 
@@ -25,7 +28,13 @@ run to read. Store tables (marked) lie under `store/`, are shared by all runs, a
 
 def dictionary() -> str:
     """The whole document as Markdown."""
-    return _HEAD + "".join(_section(t) for t in TABLES.values())
+    reasons = _reasons("images", IMAGE_REASON_MEANING) + _reasons("faces", FACE_REASON_MEANING)
+    return _HEAD + "".join(_section(t) for t in TABLES.values()) + reasons
+
+
+def _reasons(table: str, meanings: Mapping[Any, str]) -> str:
+    rows = "".join(f"| `{reason}` | {meaning} |\n" for reason, meaning in meanings.items())
+    return f"\n## Reasons in `{table}`\n\n| reason | meaning |\n|---|---|\n{rows}"
 
 
 def _section(table: Table) -> str:

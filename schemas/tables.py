@@ -37,7 +37,12 @@ OUTCOME = (
     Column("n_faces", _I, "detected faces; null when the image was not decoded", nullable=True, minimum=0),
     Column("status", _S, "what became of the image", values=("ok", "rejected")),
     Column("reason", _S, "why it was rejected; null when ok", nullable=True, values=tuple(ImageReason)),
-    Column("detail", _S, "the error class behind the reason; null when there is none", nullable=True),
+    Column(
+        "detail",
+        _S,
+        "the error class or signal behind the reason, or in a few words what is amiss; null when there is none",
+        nullable=True,
+    ),
 )
 FACE_MEASURES = (
     Column("box_x_px", _F, "left edge of the box; may lie outside the image", "px"),
@@ -100,7 +105,7 @@ FACE_MEASURES = (
     Column(
         "quality_score",
         _F,
-        "product of size, sharpness, exposure, pose and detector scores",
+        "product of parts for size, detail, contrast, clipping, pose and occlusion; see facelib/faces/QUALITY.md",
         "0–1",
         minimum=0,
         maximum=1,

@@ -41,6 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
             stage.add_argument("--run", metavar="RUN_ID", help="run to continue (default: the newest)")
         if name == "balance":
             _labels(stage)
+    rescore = _command(commands, "rescore", "a new run from what an earlier one extracted, with other thresholds")
+    rescore.add_argument("--run", metavar="RUN_ID", help="the earlier run (default: the published one)")
     _export(_command(commands, "export", "write a retraining set: chips, labels and weights"))
     demo = commands.add_parser("demo", help="generate an archive, serve it over S3, run everything", allow_abbrev=False)
     demo.add_argument("--output", default="build/demo", help="folder to work in (default: %(default)s)")

@@ -1,4 +1,4 @@
-"""`facelib bench`: the benchmarks of the source checkout, in a process of their own with one compute thread."""
+"""`facelib bench`: the benchmarks of the source checkout, in a process with the environment of extraction."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pathlib import Path
 
 import facelib
 from facelib.errors import ConfigError
-
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+from facelib.isolation import ENVIRONMENT
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -21,7 +20,7 @@ def command(arguments: argparse.Namespace) -> int:
     """
     benchmarks = benchmarks_folder()
     paths = (str(benchmarks.parent), str(benchmarks.parents[1]), os.environ.get("PYTHONPATH"))
-    environment = {"PYTHONPATH": os.pathsep.join(p for p in paths if p), **dict.fromkeys(_ONE_THREAD, "1")}
+    environment = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)}
     run = [sys.executable, "-m", "benchmarks", *arguments.benchmark]
     return subprocess.run(run, env=os.environ | environment, check=False).returncode
 

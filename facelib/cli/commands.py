@@ -83,6 +83,24 @@ def check(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def rescore(arguments: argparse.Namespace) -> int:
+    """`facelib rescore`: a new run from what an earlier one extracted, with other thresholds; published."""
+    from facelib.spark.run_record import RunRecord, published_or_named
+
+    first = _config(arguments)
+    store = open_store(arguments.output, first.storage)
+    earlier = RunRecord.load(store, published_or_named(store, arguments.run))
+    config = _config(arguments, earlier)
+    given = earlier.arguments | {"rescored": earlier.run_id, "assignments": arguments.assignments}
+    record = RunRecord.begin(earlier.images, given, config_dict(config), config_hash(config))
+    with _session(config) as spark, _recorded(record, arguments, config, spark) as context:
+        _stage("rescore")(context, earlier)
+        for name in ("embed", "cluster", "balance", "check"):
+            _stage(name)(context)
+        _publish(context)
+    return 0
+
+
 def _stage(name: str, function: str = "") -> Callable[..., None]:
     """A stage's function, imported only when it is run."""
     found: Callable[..., None] = getattr(
@@ -91,10 +109,10 @@ def _stage(name: str, function: str = "") -> Callable[..., None]:
     return found
 
 
-def _config(arguments: argparse.Namespace) -> PipelineConfig:
+def _config(arguments: argparse.Namespace, earlier: RunRecord | None = None) -> PipelineConfig:
     from facelib.spark.pipeline_config import resolve_config
 
-    return resolve_config(arguments.config, arguments.assignments)
+    return resolve_config(arguments.config, arguments.assignments, earlier.config if earlier else None)
 
 
 def _inputs(arguments: argparse.Namespace, config: PipelineConfig) -> tuple[LabelSource | None, Listing]:
@@ -109,7 +127,7 @@ def _inputs(arguments: argparse.Namespace, config: PipelineConfig) -> tuple[Labe
             f"--output {arguments.output} lies inside --images, so its files would be listed: move it out"
         )
     output.exists("CURRENT")
-    return source, list_archive(arguments.images, config)
+    return source, list_archive(arguments.images, config, output)
 
 
 def _label_source(arguments: argparse.Namespace, config: PipelineConfig) -> LabelSource | None:
@@ -228,6 +246,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "cluster": cluster,
     "balance": balance,
     "check": check,
+    "rescore": rescore,
     "export": _later("facelib.cli.export_command"),
     "demo": _later("facelib.cli.demo_command"),
     "bench": _later("facelib.cli.bench_command"),

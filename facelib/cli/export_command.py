@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from facelib.errors import ConfigError
 from facelib.storage import open_store
 
 
@@ -14,16 +13,13 @@ def command(arguments: argparse.Namespace) -> int:
     from facelib.spark.context import StageContext
     from facelib.spark.export_stage import export_stage
     from facelib.spark.pipeline_config import resolve_config
-    from facelib.spark.run_record import RunRecord, current_run_id
+    from facelib.spark.run_record import RunRecord, published_or_named
     from facelib.spark.session import session
     from facelib.spark.tables import Place
 
     config = resolve_config(arguments.config, arguments.assignments)
     store = open_store(arguments.output, config.storage)
-    run_id = arguments.run or current_run_id(store)
-    if run_id is None:
-        raise ConfigError(f"{arguments.output} holds no published run: run facelib run first, or name one with --run")
-    record = RunRecord.load(store, run_id)
+    record = RunRecord.load(store, published_or_named(store, arguments.run))
     target = Place(open_store(arguments.to, config.storage).root, config.storage)
     with session(config.spark) as spark:
         context = StageContext(spark, config, Place(store.root, config.storage), record)

@@ -6,8 +6,10 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -15,7 +17,24 @@ from urllib.parse import parse_qs
 
 from facelib.errors import ConfigError
 
-Fault = Callable[[str, str, str], "int | Literal['reset', 'truncate'] | None"]
+
+@dataclass(frozen=True)
+class Refusal:
+    """An HTTP status instead of the answer, and the seconds after which to try again (Retry-After)."""
+
+    status: int
+    retry_after_s: int | None = None
+
+
+@dataclass(frozen=True)
+class Slow:
+    """The right answer, late: seconds before it begins, and before each byte of its body."""
+
+    delay_s: float = 0.0
+    byte_s: float = 0.0
+
+
+Fault = Callable[[str, str, str], "int | Refusal | Slow | Literal['reset', 'truncate'] | None"]
 
 _CODES = {403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed", 500: "InternalError", 503: "SlowDown"}
 _OPERATIONS = {"PUT": "PUT", "HEAD": "HEAD", "DELETE": "DELETE"}
@@ -41,8 +60,8 @@ class S3Server:
     It serves other processes too and counts their requests. Objects live in memory until it ends.
 
     fault: called with (method, bucket, key) of each request. It may return an HTTP status to answer
-    with, "reset" (a GET sends half of the body, any other request is carried out, then the connection is
-    reset), "truncate" (the connection ends after half of the body), or None.
+    with or a Refusal, "reset" (a GET sends half of the body, any other request is carried out, then the
+    connection is reset), "truncate" (the connection ends after half of the body), Slow, or None.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -126,24 +145,39 @@ class S3Server:
         with self._lock:
             self._counts[operation_of(method, key, environ["QUERY_STRING"])] += 1
         fault = self.fault(method, bucket, key) if self.fault else None
-        if isinstance(fault, int):
-            return _error(fault, environ, start_response)
+        if isinstance(fault, int | Refusal):
+            refusal = Refusal(fault) if isinstance(fault, int) else fault
+            return _error(refusal, environ, start_response)
+        if isinstance(fault, Slow):
+            time.sleep(fault.delay_s)
         if method == "PUT" and environ.keys() & {"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"}:
             with self._conditional:  # moto compares and writes in two steps
                 answer = self._app(environ, start_response)
         else:
             answer = self._app(environ, start_response)
+        if isinstance(fault, Slow):
+            return _dripping(answer, fault.byte_s) if fault.byte_s else answer
         return _broken(answer, environ, method, fault) if fault else answer
 
 
-def _error(status: int, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    code = _CODES.get(status, "Fault")
+def _error(refusal: Refusal, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    code = _CODES.get(refusal.status, "Fault")
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
     if environ["REQUEST_METHOD"] == "HEAD":
         body = b""
     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    start_response(f"{status} {code}", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+    headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+    if refusal.retry_after_s is not None:
+        headers.append(("Retry-After", str(refusal.retry_after_s)))
+    start_response(f"{refusal.status} {code}", headers)
     return [body]
+
+
+def _dripping(answer: Iterable[bytes], byte_s: float) -> Iterable[bytes]:
+    for part in answer:
+        for byte in part:
+            time.sleep(byte_s)
+            yield bytes([byte])
 
 
 def _broken(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -31,6 +32,11 @@ _TEMPLATE = np.array(
 )
 """dlib's mean positions of the five points in the unit square (Boost Software License)."""
 
+_SOURCE = CHIP_PX * (PADDING + _TEMPLATE) / (2 * PADDING + 1)
+_SOURCE_MEAN = _SOURCE.mean(axis=0)
+_SOURCE_X, _SOURCE_Y = (_SOURCE - _SOURCE_MEAN).T
+_SOURCE_SPREAD = (_SOURCE_X**2 + _SOURCE_Y**2).sum()
+
 _MIN_PYRAMID_PX = 9
 
 Image8 = npt.NDArray[np.uint8]
@@ -46,16 +52,14 @@ def chip_transform(points: npt.ArrayLike) -> Affine:
     Raises ConfigError when all points coincide.
     """
     target = np.asarray(points, np.float64)
-    source = CHIP_PX * (PADDING + _TEMPLATE) / (2 * PADDING + 1)
-    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
-    x, y = (source - source_mean).T
+    target_mean = target.mean(axis=0)
     u, v = (target - target_mean).T
-    spread = (x**2 + y**2).sum()
-    a, b = (x * u + y * v).sum() / spread, (x * v - y * u).sum() / spread
+    a = (_SOURCE_X * u + _SOURCE_Y * v).sum() / _SOURCE_SPREAD
+    b = (_SOURCE_X * v - _SOURCE_Y * u).sum() / _SOURCE_SPREAD
     scale = math.hypot(a, b)
     if scale == 0:
         raise ConfigError("landmarks must not coincide: pass the five points of one face")
-    centre = target_mean + np.array([[a, -b], [b, a]]) @ (CHIP_PX / 2 - source_mean)
+    centre = target_mean + np.array([[a, -b], [b, a]]) @ (CHIP_PX / 2 - _SOURCE_MEAN)
     step = (CHIP_PX * scale - 1) / (CHIP_PX - 1) / scale
     linear = step * np.array([[a, -b], [b, a]])
     return np.column_stack((linear, centre - linear @ np.full(2, (CHIP_PX - 1) / 2)))
@@ -107,26 +111,17 @@ def _region(affine: Affine, levels: int, height: int, width: int) -> tuple[int, 
 
 
 def _halve(image: Image8) -> Image8:
-    """Half-size image: every second pixel of the 5 x 5 binomial filter, where the filter fits."""
+    """Half-size image: every second pixel of the 5 x 5 binomial filter, where the filter fits.
+
+    dlib drops the fractions, OpenCV rounds: on 256 times the values its 16-bit result is the exact sum.
+    """
     height, width = image.shape[:2]
     if min(height, width) < _MIN_PYRAMID_PX:
         return np.zeros((0, 0, 3), np.uint8)
     rows, columns = (height - 3) // 2, (width - 3) // 2
-    above = _binomial([image[i : i + 2 * rows : 2].astype(np.uint16) for i in range(5)])
-    beside = _binomial([above[:, i : i + 2 * columns : 2] for i in range(5)])
-    return (beside >> 8).astype(np.uint8)
-
-
-def _binomial(taps: list[npt.NDArray[np.uint16]]) -> npt.NDArray[np.uint16]:
-    """1, 4, 6, 4, 1 weighted sum of five arrays."""
-    total = taps[1] + taps[3]
-    total += taps[2]
-    total <<= 2
-    total += taps[0]
-    total += taps[4]
-    total += taps[2]
-    total += taps[2]
-    return total
+    sums = cv2.pyrDown(image.astype(np.uint16) << 8)[1 : 1 + rows, 1 : 1 + columns]
+    halved: Image8 = (sums >> 8).astype(np.uint8)
+    return halved
 
 
 def _halved(affine: Affine) -> Affine:
@@ -142,7 +137,7 @@ def _sample(image: Image8, affine: Affine) -> Image8:
         return np.zeros((CHIP_PX, CHIP_PX, 3), np.uint8)
     centred = affine.copy()  # Pillow puts pixel centres at halves
     centred[:, 2] += 0.5 - affine[:, :2] @ (0.5, 0.5)
-    picture = Image.fromarray(image).transform(
+    picture = Image.fromarray(np.ascontiguousarray(image)).transform(
         (CHIP_PX, CHIP_PX), Image.Transform.AFFINE, tuple(centred.ravel()), Image.Resampling.BILINEAR
     )
     outside = _outside(affine, image.shape[0], image.shape[1])

@@ -29,7 +29,8 @@ class DetectSettings:
     `min_score`: least score, in (0, 1), for `yunet`.
     `retry`: search an image without a face again, in three steps that stop at the first success (see
     `facelib.faces.mtcnn`). It recovers tight crops, and makes an image that truly has no face cost about
-    four times as much. False is the plain cascade.
+    four times as much. False is the plain cascade. For `yunet` it lowers the least score to 0.5 where no face
+    reaches `min_score`.
 
     Raises ConfigError for a value out of range.
     """

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facelib.faces.quality import QualitySettings, decide, quality_score
+from facelib.faces.quality import QUALITY_COLUMNS, QualitySettings, decide, quality_score
 from facelib.ids import face_id
 from schemas.tables import EXTRACTED, FACE_MEASURES
 
@@ -23,20 +23,7 @@ def face_rows(rows: pa.Table, run_id: str, settings: QualitySettings) -> pa.Tabl
     rows = rows.select([n for n in rows.column_names if n in FACE_STORE_COLUMNS or n not in EXTRACTED.names])
     rows = rows.filter(pc.is_valid(rows.column("face_index")))
     rows = rows.rename_columns([_short(n) for n in rows.column_names])
-    quality = quality_score(
-        *(
-            _numbers(rows, n)
-            for n in (
-                "eye_distance_px",
-                "yaw_deg",
-                "pitch_deg",
-                "brightness",
-                "contrast",
-                "sharpness",
-                "detection_score",
-            )
-        )
-    )
+    quality = quality_score({name: _numbers(rows, name) for name in QUALITY_COLUMNS})
     reasons = decide(_numbers(rows, "eye_distance_px"), _numbers(rows, "detection_score"), quality, settings)
     pairs = zip(rows.column("image_id").to_pylist(), rows.column("face_index").to_pylist(), strict=True)
     made = {

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from facelib.faces.detector import Detections, DetectSettings
+from facelib.faces.detector import BoxFit, Detections, DetectSettings
 from facelib.faces.mtcnn_boxes import (
     Floats,
     by_score,
@@ -75,7 +75,11 @@ class Mtcnn:
             return found
         return self._search_again(image)
 
-    def detect_many(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
+    box_fit = BoxFit(1.0, 0.06)
+
+    def detect_many(
+        self, images: Sequence[npt.NDArray[np.uint8]], smallest_px: Sequence[float] | None = None
+    ) -> list[Detections]:
         """`detect` of each image."""
         return [self.detect(image) for image in images]
 

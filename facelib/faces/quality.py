@@ -1,10 +1,12 @@
 """Score and decide: a quality score from stored measures, and whether a face may found a cluster.
 
-Both work on columns of the store, so thresholds can move without reading an image again.
+Both work on columns of the store, so thresholds can move without reading an image again. QUALITY.md says where
+the constants come from and what the score is worth.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +16,21 @@ from facelib.reasons import FaceReason
 
 Column = npt.NDArray[np.float64]
 
-_HALF_SIZE_PX = 12.0
-_HALF_SHARPNESS = 20.0
-_HALF_CONTRAST = 0.04
-_DARK, _BRIGHT = 0.15, 0.90
+QUALITY_COLUMNS = (
+    "eye_distance_px",
+    "yaw_deg",
+    "pitch_deg",
+    "contrast",
+    "sharpness",
+    "clipped_share",
+    "occlusion",
+)
+"""Columns of `faces` that the score is made of."""
+
+_HALF_EYE_DISTANCE_PX = 8.0
+_HALF_CONTRAST = 0.02
+_HALF_DETAIL = 0.001
+_HALF_NOISE = 5.0
 
 
 @dataclass(frozen=True)
@@ -30,32 +43,42 @@ class QualitySettings:
 
     min_eye_distance_px: float = 10.0
     min_detection_score: float = 0.8
-    min_quality: float = 0.05
+    min_quality: float = 0.2
 
 
-def quality_score(
-    eye_distance_px: Column,
-    yaw_deg: Column,
-    pitch_deg: Column,
-    brightness: Column,
-    contrast: Column,
-    sharpness: Column,
-    detection_score: Column,
-) -> Column:
-    """float64 (n,) in 0–1: product of six parts, each in 0–1. NaN pose counts as 0.
+def quality_score(measures: Mapping[str, Column]) -> Column:
+    """float64 (n,) in 0–1: the product of `quality_parts`.
 
-    Size, sharpness and contrast saturate as x / (x + half); exposure is 1 between luma 0.15 and 0.90
-    and falls linearly to 0 at black and white; pose is cos(yaw)·cos(pitch); the detector's score is
-    taken as it is. A ranking score of our own making, not a calibrated probability.
+    `measures` needs QUALITY_COLUMNS, each (n,). A ranking score, not a calibrated probability.
     """
-    size = eye_distance_px / (eye_distance_px + _HALF_SIZE_PX)
-    sharp = sharpness / (sharpness + _HALF_SHARPNESS)
-    depth = contrast / (contrast + _HALF_CONTRAST)
-    exposed = np.clip(np.minimum(brightness / _DARK, (1 - brightness) / (1 - _BRIGHT)), 0, 1)
-    pose = np.cos(np.radians(yaw_deg)) * np.cos(np.radians(pitch_deg))
-    product = size * sharp * depth * exposed * np.nan_to_num(np.clip(pose, 0, 1)) * detection_score
-    score: Column = np.clip(product, 0.0, 1.0)
+    score: Column = np.prod(list(quality_parts(measures).values()), axis=0)
     return score
+
+
+def quality_parts(measures: Mapping[str, Column]) -> dict[str, Column]:
+    """The score's parts by name, float64 (n,) in 0–1 each.
+
+    size: eye distance, half at 8 px. detail: variance of the Laplacian over that of luma; too little is blur,
+    half at 0.001, too much is noise, half at 5. contrast: half at 0.02, for the dark and the flat. unclipped:
+    1 − clipped_share². pose: cos(yaw)·cos(pitch), 0 where it is NaN. uncovered: 1 − occlusion. Halves are those
+    of x² / (x² + half²).
+    """
+    contrast = measures["contrast"]
+    variance = (255 * contrast) ** 2
+    detail = np.divide(measures["sharpness"], variance, out=np.zeros_like(variance), where=variance > 0)
+    yaw, pitch = (np.cos(np.radians(measures[name])) for name in ("yaw_deg", "pitch_deg"))
+    return {
+        "size": _rising(measures["eye_distance_px"], _HALF_EYE_DISTANCE_PX),
+        "detail": _rising(detail, _HALF_DETAIL) * (1 - _rising(detail, _HALF_NOISE)),
+        "contrast": _rising(contrast, _HALF_CONTRAST),
+        "unclipped": 1 - measures["clipped_share"] ** 2,
+        "pose": np.nan_to_num(np.clip(yaw * pitch, 0, 1)),
+        "uncovered": 1 - measures["occlusion"],
+    }
+
+
+def _rising(x: Column, half: float) -> Column:
+    return x**2 / (x**2 + half**2)
 
 
 def decide(

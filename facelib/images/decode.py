@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import io
-import struct
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
+from facelib.images.containers import Container, read_container
+from facelib.images.formats import FORMATS, UnreadableError, format_of
+from facelib.images.pixels import Pixels, load_rgb
 from facelib.reasons import ImageReason
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-_EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -25,18 +31,28 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _TRANSPOSED = frozenset({5, 6, 7, 8})
-_BACKGROUND = (255, 255, 255)
+_JPEG_REDUCTIONS = (8, 4, 2)
+_DECODERS: dict[str, type[ImageFile.ImageFile]] = {
+    "jpeg": JpegImageFile,
+    "png": PngImageFile,
+    "webp": WebPImageFile,
+    "gif": GifImageFile,
+    "bmp": BmpImageFile,
+    "tiff": TiffImageFile,
+}
 
-Pixels = npt.NDArray[np.uint8]
+WantedScale = Callable[[int, int], float]
 
-Image.init()
+Image.MAX_IMAGE_PIXELS = None  # DecodeSettings.max_pixels is compared before Pillow sees a picture
 ImageFile.LOAD_TRUNCATED_IMAGES = False
+warnings.filterwarnings("ignore", module=r"PIL\.")  # catch_warnings would not be thread-safe
 
 
 @dataclass(frozen=True)
 class DecodeSettings:
     """Limits of one image. `max_pixels` is compared with the header before anything is allocated.
 
+    `max_object_bytes`: larger objects are not looked at.
     `timeout_s`: wall-clock seconds that decoding, measuring and searching one image may take.
     """
 
@@ -49,9 +65,12 @@ class DecodeSettings:
 class Decoded:
     """Outcome of decoding one object.
 
-    `pixels` is uint8 (height, width, 3), RGB, upright (EXIF orientation applied), or None when
-    `reason` says why not. Width and height are those of the upright image, known from the header
-    even where the pixels could not be read (of such a PNG, whose EXIF may follow them, as stored).
+    `pixels` is uint8 (height, width, 3), RGB, upright (EXIF orientation applied), transparency composed on
+    white, or None when `reason` says why not; `detail` then names the decoder's error or what is amiss.
+    `width_px` and `height_px` are those of the upright image at full size, known from the header even where the
+    pixels could not be read. `scale` is 1, 1/2, 1/4 or 1/8: pixels are ⌈size · scale⌉, and None goes with no
+    pixels. `n_frames` counts frames or pages (GIF and TIFF up to 65,535); the pixels are the first's.
+    `exif_orientation` is 1 to 8 or None; `jpeg_quality` 1 to 100 (see `estimate_quality`), None if not JPEG.
     """
 
     pixels: Pixels | None = None
@@ -62,102 +81,97 @@ class Decoded:
     height_px: int | None = None
     n_frames: int | None = None
     exif_orientation: int | None = None
+    scale: float | None = None
+    jpeg_quality: int | None = None
 
 
-def decode(data: bytes, settings: DecodeSettings = DecodeSettings()) -> Decoded:
-    """Decode one object's bytes. Formats are told by content, never by name."""
+def decode(
+    data: bytes, settings: DecodeSettings = DecodeSettings(), wanted_scale: WantedScale | None = None
+) -> Decoded:
+    """Decode one object's bytes. Formats are told by content, never by name.
+
+    `wanted_scale(height, width)` of the upright full-size image is the smallest scale in (0, 1] that serves. A
+    JPEG is then decoded at the smallest of 1, 1/2, 1/4 and 1/8 that is not below it, everything else at 1.
+    """
     if not data:
         return Decoded(reason=ImageReason.EMPTY)
-    header = Decoded()
+    if len(data) > settings.max_object_bytes:
+        return Decoded(reason=ImageReason.TOO_LARGE)
+    name = format_of(data)
+    if name is None:
+        return Decoded(reason=ImageReason.NOT_AN_IMAGE)
+    if name not in FORMATS:
+        return Decoded(reason=ImageReason.UNSUPPORTED_FORMAT, format=name)
+    found = Decoded(format=name)
+    container = None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with _open(data) as image:
-                is_png = image.format == "PNG"  # Pillow decodes a PNG to find its EXIF: asked only after the check
-                header = _header(image, None if is_png else _orientation(image))
-                if image.width * image.height > settings.max_pixels:
-                    return replace(header, reason=ImageReason.TOO_MANY_PIXELS)
-                image.load()
-                if is_png:
-                    header = _header(image, _orientation(image))
-                return replace(header, pixels=_upright_rgb(image, header.exif_orientation))
-    except UnidentifiedImageError:
-        return _unidentified(data)
-    except Image.DecompressionBombError:
-        return replace(header, reason=ImageReason.TOO_MANY_PIXELS)
-    except MemoryError:
-        return replace(header, reason=ImageReason.DECODE_ERROR, detail="MemoryError")
+        container = read_container(name, data)
+        found = _facts(name, container)
+        if container.width_px * container.height_px > settings.max_pixels:
+            return replace(found, reason=ImageReason.TOO_MANY_PIXELS)
+        return _with_pixels(found, container, settings, wanted_scale)
+    except UnreadableError as error:
+        return replace(found, reason=error.reason, detail=error.detail)
     except Exception as error:  # hostile files raise almost anything from inside the decoders
-        return replace(header, reason=_reason(error, data), detail=type(error).__name__)
+        is_cut_off = container is not None and container.is_cut_off
+        reason = ImageReason.TRUNCATED if is_cut_off else ImageReason.DECODE_ERROR
+        return replace(found, reason=reason, detail=type(error).__name__)
 
 
-def _open(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(data), formats=FORMATS)
-
-
-def _orientation(image: Image.Image) -> int | None:
-    """EXIF orientation; None where the tag is absent, out of range, or in EXIF that cannot be parsed."""
-    try:
-        found = image.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # broken EXIF raises almost anything, and the pixels are none the worse for it
-        return None
-    return found if isinstance(found, int) and 1 <= found <= 8 else None
-
-
-def _header(image: Image.Image, orientation: int | None) -> Decoded:
-    width, height = image.size
-    if orientation in _TRANSPOSED and image.format != "TIFF":  # whose size Pillow has swapped already
+def _facts(name: str, container: Container) -> Decoded:
+    width, height = container.width_px, container.height_px
+    if container.orientation in _TRANSPOSED:
         width, height = height, width
     return Decoded(
-        format=(image.format or "").lower() or None,
+        format=name,
         width_px=width,
         height_px=height,
-        n_frames=int(getattr(image, "n_frames", 1)),
-        exif_orientation=orientation,
+        n_frames=container.n_frames,
+        exif_orientation=container.orientation,
+        jpeg_quality=container.jpeg_quality,
     )
 
 
-def _upright_rgb(image: Image.Image, orientation: int | None) -> Pixels:
-    """Upright RGB pixels of a loaded image; Pillow turns TIFF by itself."""
-    upright = image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT and image.format != "TIFF" else image
-    return np.ascontiguousarray(np.asarray(_to_rgb(upright), dtype=np.uint8))
+def _with_pixels(
+    found: Decoded, container: Container, settings: DecodeSettings, wanted_scale: WantedScale | None
+) -> Decoded:
+    assert found.format is not None
+    assert found.height_px is not None
+    assert found.width_px is not None
+    if found.format == "jpeg" and container.is_cut_off:
+        return replace(found, reason=ImageReason.TRUNCATED, detail="no end of image")
+    decoder = _DECODERS[found.format]
+
+    def open_image() -> ImageFile.ImageFile:
+        return decoder(io.BytesIO(container.stream))
+
+    image = _open(open_image)
+    if image.width * image.height > settings.max_pixels:
+        return replace(found, reason=ImageReason.TOO_MANY_PIXELS)
+    reduction = 1
+    if found.format == "jpeg" and wanted_scale is not None:
+        reduction = _reduce(image, wanted_scale(found.height_px, found.width_px))
+    rgb = load_rgb(open_image, image)
+    if container.orientation in _UPRIGHT and found.format != "tiff":  # which Pillow turns by itself
+        rgb = rgb.transpose(_UPRIGHT[container.orientation])
+    return replace(found, pixels=np.ascontiguousarray(np.asarray(rgb, dtype=np.uint8)), scale=1 / reduction)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I"):
-        scaled = np.asarray(image).astype(np.float64) * (255.0 / 65535.0)
-        return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        return Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        canvas = Image.new("RGB", rgba.size, _BACKGROUND)
-        canvas.paste(rgba, mask=rgba.getchannel("A"))
-        return canvas
-    return image.convert("RGB")
-
-
-def _unidentified(data: bytes) -> Decoded:
-    """Tell a format outside the allow-list, or one whose header is broken, from bytes that are no image."""
-    for name in FORMATS:
-        accept = Image.OPEN[name][1]
-        if accept is not None and accept(data[:16]):
-            return Decoded(reason=ImageReason.TRUNCATED, format=name.lower(), detail="UnidentifiedImageError")
+def _open(open_image: Callable[[], ImageFile.ImageFile]) -> ImageFile.ImageFile:
+    """The decoder, ready; UnreadableError where it does not know the kind of samples or their coding."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return Decoded(reason=ImageReason.UNSUPPORTED_FORMAT, format=(image.format or "").lower() or None)
-    except Exception:  # any failure here means that nothing recognises the bytes
-        return Decoded(reason=ImageReason.NOT_AN_IMAGE)
+        return open_image()
+    except (SyntaxError, OSError) as error:
+        text = str(error)
+        if text.startswith("Unsupported BMP") or text == "unknown pixel mode":
+            raise UnreadableError(ImageReason.UNSUPPORTED_FORMAT, text) from error
+        raise
 
 
-def _reason(error: Exception, data: bytes) -> ImageReason:
-    text = str(error).lower()
-    short = isinstance(error, EOFError | struct.error | IndexError) or _is_short_riff(data)
-    if short or any(word in text for word in ("truncated", "unexpected end", "not enough")):
-        return ImageReason.TRUNCATED
-    return ImageReason.DECODE_ERROR
-
-
-def _is_short_riff(data: bytes) -> bool:
-    """Whether a WebP file announces more bytes than there are; libwebp gives no reason of its own."""
-    return data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") + 8 > len(data)
+def _reduce(image: ImageFile.ImageFile, wanted: float) -> int:
+    """Have a JPEG decoded at a fraction of its size, and return its denominator."""
+    for reduction in _JPEG_REDUCTIONS:
+        if reduction * wanted <= 1 and reduction <= min(image.size):
+            image.draft(None, (image.width // reduction, image.height // reduction))
+            return reduction
+    return 1

@@ -18,7 +18,7 @@ from facelib.spark.context import StageContext
 from facelib.spark.pipeline_config import EmbedSettings
 from facelib.spark.tables import Place, to_parquet
 from facelib.spark.tasks import Batches, map_items
-from facelib.spark.worker import embedding_model
+from facelib.spark.worker import close_extractors, embedding_model
 from facelib.storage import open_store
 from schemas.tables import EMBEDDINGS, FACES
 
@@ -66,6 +66,7 @@ def _embed_task(settings: EmbedSettings, place: Place) -> Callable[[tuple[str, s
     def run(keys: tuple[str, str]) -> Batches:
         source, target = keys
         begun = time.process_time()
+        close_extractors()
         store = open_store(place.uri, place.settings)
         rows = pq.read_table(io.BytesIO(store.get(source)), columns=CHIP_COLUMNS)
         table = embed(rows, embedding_model(settings.model, settings.mirror))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import time
 from typing import Any
 
@@ -14,12 +15,22 @@ from pyspark.sql import functions as f
 
 from facelib.clusters.duplicates import duplicate_rows
 from facelib.errors import AccessDeniedError
-from facelib.faces.extract import count_reason, extract, extract_id, has_retryable_failure
+from facelib.faces.detectors import detector_digest
+from facelib.faces.extract import extract, extract_id, has_retryable_failure, image_ids_with
 from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
+from facelib.faces.image_rows import RowSettings
 from facelib.faces.landmarks import PREDICTOR_ID
-from facelib.faces.mtcnn_weights import weights_digest
 from facelib.ids import digest
-from facelib.images.shards import INCOMPLETE, ListedImage, Shard, ShardPlan, plan_shards
+from facelib.images.shards import (
+    INCOMPLETE,
+    PLANNED,
+    ListedImage,
+    Shard,
+    ShardPlan,
+    ShardRows,
+    plan_shards,
+    planned_rows,
+)
 from facelib.reasons import ImageReason
 from facelib.spark.context import StageContext, log_event
 from facelib.spark.listing import Listing
@@ -27,27 +38,32 @@ from facelib.spark.pipeline_config import PipelineConfig
 from facelib.spark.tables import Place, read_frame, to_parquet
 from facelib.spark.tasks import Batches, map_batches
 from facelib.spark.types import spark_schema
-from facelib.spark.worker import face_models
+from facelib.spark.worker import extractor
 from facelib.storage import Fetcher, ObjectStore, open_store
 from schemas.tables import EXTRACTED, FACES, IMAGES
 
 _SHARD_ROW = "name string, image_ids array<string>, uris array<string>, etags array<string>, sizes array<bigint>"
-_RESULT = "shard string, images long, faces long, denied long, bytes_read long, cpu_seconds double"
-_PLAN_SCHEMA = pa.schema([("shard", pa.string()), ("image_id", pa.string())])
+_RESULT = (
+    "shard string, images long, faces long, n_denied long, denied array<string>, bytes_read long, "
+    "cpu_seconds double, peak_bytes long"
+)
+_SAMPLE_KEYS = 3
 IMAGE_STORE_COLUMNS = [c.name for c in IMAGES if c.name in EXTRACTED.names]
 
 
 def extract_stage(context: StageContext, listing: Listing) -> None:
     """Extract what no earlier run extracted; write `images` and `faces`; note the shards in the record."""
     config, store = context.config, context.store
-    folder = f"store/extracted/{extract_id(config.decode, config.detect)}"
-    context.record.models.update(detector=f"mtcnn-{weights_digest()}", landmarks=PREDICTOR_ID)
+    folder = f"store/extracted/{extract_id(RowSettings(config.decode, config.detect))}"
+    context.record.models.update(
+        detector=f"{config.detect.detector}-{detector_digest(config.detect)}", landmarks=PREDICTOR_ID
+    )
     with context.stage("extract") as facts:
         plan = _plan(listing, store, folder, config)
         results = _run_shards(context, plan, folder)
-        _check_access(results)
+        _check_access(results, listing, config)
         names = {r["shard"].removesuffix(INCOMPLETE): r["shard"] for r in results}
-        used = sorted({names.get(s, s) for s in plan.assigned.values()})
+        used = sorted({names.get(s, s) for s in plan.names})
         context.record.shards = [f"{folder}/{name}.parquet" for name in used]
         facts.update(
             listed=listing.n,
@@ -56,59 +72,40 @@ def extract_stage(context: StageContext, listing: Listing) -> None:
             images_read=sum(r["images"] for r in results),
             bytes_read=sum(r["bytes_read"] for r in results),
             cpu_seconds=round(sum(r["cpu_seconds"] for r in results), 3),
+            worker_peak_mb=max((r["peak_bytes"] for r in results), default=0) // 2**20,
         )
     with context.stage("images") as facts:
         wanted = _wanted(context, listing, plan, names)
         outcomes = _outcomes(context, wanted).persist()
         facts["images"] = context.write(_images(context, outcomes), IMAGES, listing.n)
         outcomes.unpersist()
-        facts["faces"] = context.write(_faces(context, wanted), FACES, listing.n)
+        facts["faces"] = write_faces(context, wanted, listing.n)
 
 
 def _plan(listing: Listing, store: ObjectStore, folder: str, config: PipelineConfig) -> ShardPlan:
-    planned: dict[str, set[str]] = {}
     keys = [o.key for o in store.list(f"{folder}/")]
-    plans = {key for key in keys if "/plans/" in key}
-    for key in sorted(plans):
-        for row in pq.read_table(io.BytesIO(store.get(key))).to_pylist():
-            planned.setdefault(row["shard"], set()).add(row["image_id"])
-    finished = {key.rsplit("/", 1)[1].removesuffix(".parquet") for key in keys if key not in plans}
-    listed = [
-        ListedImage(*row)
-        for row in zip(
-            *(listing.rows.column(c).to_pylist() for c in ("image_id", "uri", "etag", "size_bytes")), strict=True
-        )
-    ]
-    frozen = {name: frozenset(members) for name, members in planned.items()}
-    plan = plan_shards(listed, frozen, finished, folder, config.extract)
+    plans = sorted(key for key in keys if "/plans/" in key)
+    earlier = [pq.read_table(io.BytesIO(store.get(key)), read_dictionary=["shard"]) for key in plans]
+    planned = pa.concat_tables([PLANNED.empty_table(), *earlier])
+    finished = {key.rsplit("/", 1)[1].removesuffix(".parquet") for key in keys if "/plans/" not in key}
+    plan = plan_shards(listing.objects, planned, finished, folder, config.extract)
     new = [s for s in plan.todo if s.name in plan.is_new]
     if new:
         _save_plan(new, store, folder)
-    log_event("planned", listed=len(listed), shards_todo=len(plan.todo), shards_new=len(new))
+    log_event("planned", listed=listing.n, shards_todo=len(plan.todo), shards_new=len(new))
     return plan
 
 
 def _save_plan(shards: list[Shard], store: ObjectStore, folder: str) -> None:
-    rows = [(s.name, m.image_id) for s in shards for m in s.members]
-    table = pa.table([[r[0] for r in rows], [r[1] for r in rows]], schema=_PLAN_SCHEMA)
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(planned_rows(shards), sink, compression="zstd")
     store.put(f"{folder}/plans/{digest(*(s.name for s in shards))}.parquet", sink.getvalue())
 
 
 def _run_shards(context: StageContext, plan: ShardPlan, folder: str) -> list[Any]:
     if not plan.todo:
         return []
-    rows = [
-        (
-            s.name,
-            [m.image_id for m in s.members],
-            [m.uri for m in s.members],
-            [m.etag for m in s.members],
-            [m.size_bytes for m in s.members],
-        )
-        for s in plan.todo
-    ]
+    rows = ShardRows(plan.todo)
     spark = context.spark
     shards = spark.createDataFrame(spark.sparkContext.parallelize(rows, len(rows)), _SHARD_ROW)
     task = _shard_task(context.config, context.place, folder)
@@ -116,11 +113,13 @@ def _run_shards(context: StageContext, plan: ShardPlan, folder: str) -> list[Any
         return list(map_batches(shards, task, _RESULT).collect())
 
 
-def _check_access(results: list[Any]) -> None:
-    denied, read = sum(r["denied"] for r in results), sum(r["images"] for r in results)
-    if denied and denied == read:
+def _check_access(results: list[Any], listing: Listing, config: PipelineConfig) -> None:
+    denied = sum(r["n_denied"] for r in results)
+    if denied > config.extract.max_denied_share * listing.n:
+        samples = sorted(uri for r in results for uri in r["denied"])[:_SAMPLE_KEYS]
         raise AccessDeniedError(
-            f"reading was denied for all {read} objects: give the executors credentials that may read them"
+            f"reading was denied for {denied} of {listing.n} objects, for example {', '.join(samples)}: give the "
+            "executors credentials that may read them, or raise extract.max_denied_share"
         )
 
 
@@ -136,38 +135,44 @@ def _shard_task(config: PipelineConfig, place: Place, folder: str) -> Any:
 
 
 def _extract_shard(shard: dict[str, Any], config: PipelineConfig, place: Place, folder: str) -> pa.RecordBatch:
-    begun = time.process_time()
     columns = (shard["image_ids"], shard["uris"], shard["etags"], shard["sizes"])
     members = [ListedImage(*values) for values in zip(*columns, strict=True)]
     fetcher = Fetcher(config.storage)
-    read = 0
+    to_rows = extractor(RowSettings(config.decode, config.detect))
+    begun, begun_inside = time.process_time(), to_rows.cpu_seconds
+    sizes: list[int] = []
 
     def fetch(uri: str, etag: str) -> bytes:
-        nonlocal read
         data: bytes = fetcher.fetch(uri, etag, config.decode.max_object_bytes)
-        read += len(data)
+        sizes.append(len(data))
         return data
 
-    table = extract(members, fetch, face_models(config.detect), config.decode, config.extract.read_threads)
+    table = extract(members, fetch, to_rows, config.decode.max_object_bytes, config.extract.read_threads)
     name = shard["name"] + (INCOMPLETE if has_retryable_failure(table) else "")
     open_store(place.uri, place.settings).put(f"{folder}/{name}.parquet", to_parquet(table, EXTRACTED))
-    faces = len(table) - table.column("face_index").null_count
+    denied = set(image_ids_with(table, ImageReason.ACCESS_DENIED))
     return pa.RecordBatch.from_pydict(
         {
             "shard": [name],
             "images": [len(members)],
-            "faces": [faces],
-            "denied": [count_reason(table, ImageReason.ACCESS_DENIED)],
-            "bytes_read": [read],
-            "cpu_seconds": [time.process_time() - begun],
+            "faces": [len(table) - table.column("face_index").null_count],
+            "n_denied": [len(denied)],
+            "denied": [sorted(m.uri for m in members if m.image_id in denied)[:_SAMPLE_KEYS]],
+            "bytes_read": [sum(sizes)],
+            "cpu_seconds": [time.process_time() - begun + to_rows.cpu_seconds - begun_inside],
+            "peak_bytes": [max(to_rows.peak_bytes, _peak_bytes())],
         }
     )
 
 
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def _wanted(context: StageContext, listing: Listing, plan: ShardPlan, names: dict[str, str]) -> DataFrame:
     """The listing with the shard file of each image."""
-    shards = [names.get(s, s) for s in (plan.assigned[i] for i in listing.rows.column("image_id").to_pylist())]
-    rows = listing.rows.drop_columns(["key"]).append_column("shard", pa.array(shards, pa.string()))
+    files = pa.array([names.get(name, name) for name in plan.names], pa.string())
+    rows = listing.objects.append_column("shard", files.take(pa.array(plan.shard_of)))
     return context.spark.createDataFrame(rows)
 
 
@@ -198,7 +203,11 @@ def _one_row_per_image(rows: pa.Table) -> pa.Table:
     return first.drop_columns(["face_index"])
 
 
-def _faces(context: StageContext, wanted: DataFrame) -> DataFrame:
+def write_faces(context: StageContext, wanted: DataFrame, images: int) -> int:
+    """Write `faces` from the store: measures as stored, scored and decided by the run's settings. Returns its rows.
+
+    `wanted` has image_id and shard of each image of the run.
+    """
     run_id, settings = context.record.run_id, context.config.quality
     schema = spark_schema(FACES).add("shard", "string")
 
@@ -206,4 +215,5 @@ def _faces(context: StageContext, wanted: DataFrame) -> DataFrame:
         return face_rows(rows, run_id, settings).select([*FACES.names, "shard"])
 
     stored = read_frame(context.spark, context.place, context.record.shards, FACE_STORE_COLUMNS, schema, make, "shard")
-    return stored.join(wanted.select("image_id", "shard"), ["image_id", "shard"], "left_semi")
+    faces = stored.join(wanted.select("image_id", "shard"), ["image_id", "shard"], "left_semi")
+    return context.write(faces, FACES, images)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from facelib.clusters.settings import ClusterSettings
 from facelib.config import load_config
@@ -63,9 +64,15 @@ class PipelineConfig:
     spark: SparkSettings = field(default_factory=SparkSettings)
 
 
-def resolve_config(file: str | None, assignments: Sequence[str]) -> PipelineConfig:
-    """Defaults, file, assignments and the driver's endpoint; ConfigError with one line per problem."""
-    return with_endpoint(load_config(PipelineConfig, Path(file) if file else None, assignments))
+def resolve_config(
+    file: str | None, assignments: Sequence[str], earlier: Mapping[str, Any] | None = None
+) -> PipelineConfig:
+    """Defaults, the configuration of an `earlier` run, file, assignments and the driver's endpoint.
+
+    Of the earlier run, what concerns its machines is left out. ConfigError with one line per problem.
+    """
+    base = {section: keys for section, keys in (earlier or {}).items() if section not in ("spark", "storage")}
+    return with_endpoint(load_config(PipelineConfig, Path(file) if file else None, assignments, base))
 
 
 def with_endpoint(config: PipelineConfig) -> PipelineConfig:

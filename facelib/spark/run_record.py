@@ -134,6 +134,14 @@ def current_run_id(store: ObjectStore) -> str | None:
         return None
 
 
+def published_or_named(store: ObjectStore, run_id: str | None) -> str:
+    """`run_id`, or else the published run; ConfigError when there is neither."""
+    found = run_id or current_run_id(store)
+    if found is None:
+        raise ConfigError(f"{store.root} holds no published run: run facelib run first, or name one with --run")
+    return found
+
+
 def latest_run_id(store: ObjectStore) -> str:
     """The newest run, published or not; ConfigError when there is none."""
     names = {o.key.split("/")[1] for o in store.list("runs/") if o.key.endswith("/run.json")}

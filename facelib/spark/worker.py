@@ -1,32 +1,28 @@
-"""What a worker process sets up once: one compute thread, and its models."""
+"""What a worker process sets up once: its models, and the child process that touches foreign bytes."""
 
 from __future__ import annotations
 
 from functools import cache
 
 from facelib.embeddings.model import EmbeddingModel, load_model
-from facelib.faces.detector import DetectSettings
-from facelib.faces.extract import FaceModels
+from facelib.faces.image_rows import RowSettings, isolated_work
+from facelib.faces.models import one_thread
+from facelib.isolation import Isolated
+
+_extractors: dict[RowSettings, Isolated] = {}
 
 
-@cache
-def one_thread() -> None:
-    """One compute thread per process: Spark runs one task per core, more threads only fight for it."""
-    import cv2
-    import torch
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+def extractor(settings: RowSettings) -> Isolated:
+    """`image_rows` with models of its own, in a child of this process."""
+    if settings not in _extractors:
+        _extractors[settings] = Isolated(isolated_work, settings, settings.decode.timeout_s)
+    return _extractors[settings]
 
 
-@cache
-def face_models(settings: DetectSettings) -> FaceModels:
-    """Detector and landmark predictor of this process."""
-    from facelib.faces.landmarks import FivePointPredictor
-    from facelib.faces.mtcnn import Mtcnn
-
-    one_thread()
-    return FaceModels(Mtcnn(settings), FivePointPredictor.load())
+def close_extractors() -> None:
+    """End the children of this process: later stages need the memory."""
+    while _extractors:
+        _extractors.popitem()[1].close()
 
 
 @cache

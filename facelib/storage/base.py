@@ -38,6 +38,7 @@ class StorageSettings:
 
     endpoint_url: an S3-compatible service; None means AWS_ENDPOINT_URL, or else AWS itself.
     timeout_s, connect_timeout_s: seconds without a byte received, and for opening a connection.
+    get_timeout_s: seconds for one try of reading an object, however its bytes trickle in.
     attempts: tries of one request, the first included (at most 3 where nothing can be reached).
     threads: parallel requests of one process, and the size of its connection pool.
     backoff_s: the n-th repetition waits a random time below backoff_s * 2**n seconds.
@@ -47,6 +48,7 @@ class StorageSettings:
     endpoint_url: str | None = None
     timeout_s: float = 30.0
     connect_timeout_s: float = 5.0
+    get_timeout_s: float = 300.0
     attempts: int = 5
     threads: int = 16
     backoff_s: float = 0.2
@@ -56,7 +58,7 @@ class StorageSettings:
         for name, least in (("attempts", 1), ("threads", 1), ("backoff_s", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"[storage] {name} is {getattr(self, name)}: use at least {least}")
-        for name in ("timeout_s", "connect_timeout_s"):
+        for name in ("timeout_s", "connect_timeout_s", "get_timeout_s"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"[storage] {name} is {getattr(self, name)}: use more than 0 seconds")
 
@@ -79,11 +81,11 @@ class ObjectStore(Protocol):
         """URI of the object `key`."""
         ...
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """All objects whose key starts with the string `prefix`, at any depth, sorted by key.
 
-        Without a prefix, ObjectNotFoundError when the root does not exist (on S3: when nothing lies
-        below it). With one, nothing found is an empty iterator.
+        With `after`, a key, only those later than it. Without either, ObjectNotFoundError when the root does
+        not exist (on S3: when nothing lies below it); else nothing found is an empty iterator.
         """
         ...
 

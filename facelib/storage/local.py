@@ -55,14 +55,15 @@ class LocalStore:
         """URI of the object `key`."""
         return uris.join(self._root, key)
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """See `ObjectStore.list`."""
-        if not prefix and not os.path.isdir(self._folder):
+        if not (prefix or after) and not os.path.isdir(self._folder):
             raise ObjectNotFoundError(f"folder {self._root} does not exist: check the path")
         parent = prefix.rpartition("/")[0]
         try:
             for key, info in _walk(self._path(parent) if parent else self._folder, parent and parent + "/", prefix, ()):
-                yield self._stored(key, info)
+                if key > after:
+                    yield self._stored(key, info)
         except PermissionError:
             raise AccessDeniedError(f"a folder in {self._root} may not be read: change its permissions") from None
         except OSError as error:

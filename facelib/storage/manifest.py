@@ -29,8 +29,10 @@ def is_manifest(uri: str) -> bool:
     return not (root.startswith("file://") and os.path.isdir(uris.bytes_of(root.removeprefix("file://"))))
 
 
-def list_images(uri: str, settings: StorageSettings | None = None) -> tuple[Fetcher, Iterator[StoredObject]]:
-    """What reads the objects, and the objects, of a folder, a prefix, or a manifest.
+def list_images(
+    uri: str, settings: StorageSettings | None = None, after: str = ""
+) -> tuple[Fetcher, Iterator[StoredObject]]:
+    """What reads the objects, and the objects, of a folder, a prefix (from after the key `after`), or a manifest.
 
     A manifest is a .csv (UTF-8, with a header) or .parquet file with a text column `uri`: absolute
     URIs or paths of any scheme, or references relative to the manifest's folder. Its objects come
@@ -43,7 +45,7 @@ def list_images(uri: str, settings: StorageSettings | None = None) -> tuple[Fetc
     settings = settings or StorageSettings()
     fetcher = Fetcher(settings)
     if not is_manifest(uri):
-        return fetcher, uris.open_store(uri, settings).list()
+        return fetcher, uris.open_store(uri, settings).list(after=after)
     manifest = uris.canonical_root(uri)
     folder = manifest.rpartition("/")[0]
     members = sorted({_resolved(reference, row, folder, manifest) for row, reference in _references(manifest, fetcher)})
@@ -69,14 +71,13 @@ def _references(manifest: str, fetcher: Fetcher) -> Iterator[tuple[int, str | No
 
 def _read_csv(data: bytes, manifest: str) -> Sequence[str]:
     try:
-        rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
+        rows = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        column = _column(next(rows, []), manifest)
+        return [row[column] if column < len(row) else "" for row in rows if row]
     except UnicodeDecodeError:
         raise ConfigError(f"manifest {manifest} is not UTF-8: save it as UTF-8") from None
     except csv.Error as error:
         raise ConfigError(f"manifest {manifest} is not valid CSV ({error}): correct it") from None
-    header = rows[0] if rows else []
-    column = _column(header, manifest)
-    return [row[column] if column < len(row) else "" for row in rows[1:] if row]
 
 
 def _read_parquet(data: bytes, manifest: str) -> Sequence[str | None]:

@@ -1,16 +1,14 @@
-"""Objects in S3 or a compatible service. The only module that imports boto3."""
+"""Objects in S3 or a compatible service."""
 
 from __future__ import annotations
 
-import os
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import boto3
 from botocore import exceptions as bc
-from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
 from facelib.errors import (
@@ -27,14 +25,12 @@ from facelib.storage import uris
 from facelib.storage.base import ObjectTooLargeError, StorageSettings, StoredObject
 from facelib.storage.retry import with_retries
 from facelib.storage.s3_answers import etag_of, is_busy, modified_at, refusal
-from facelib.storage.s3_listing import entries
+from facelib.storage.s3_client import PunctualStream, client_of, endpoint_of
+from facelib.storage.s3_listing import pages
 
 T = TypeVar("T")
 
 _UNREACHABLE_ATTEMPTS = 3
-_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-_VARIABLES = (*_ENDPOINT_VARIABLES, "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_DEFAULT_REGION")
-
 _CREDENTIALS = (
     bc.NoCredentialsError,
     bc.PartialCredentialsError,
@@ -51,41 +47,6 @@ _BROKEN = (
     OSError,
 )
 
-_clients: dict[tuple[object, ...], Any] = {}
-_clients_lock = threading.Lock()
-
-
-def _after_fork() -> None:
-    global _clients_lock
-    _clients.clear()
-    _clients_lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def _endpoint(settings: StorageSettings) -> str | None:
-    return settings.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES)), None)
-
-
-def _client(settings: StorageSettings) -> Any:
-    """The client of this process, these settings and this AWS environment."""
-    wanted = (settings, *map(os.environ.get, _VARIABLES))
-    with _clients_lock:
-        if wanted not in _clients:
-            endpoint = _endpoint(settings)
-            config = Config(
-                connect_timeout=settings.connect_timeout_s,
-                read_timeout=settings.timeout_s,
-                max_pool_connections=settings.threads,
-                retries={"mode": "standard", "total_max_attempts": 1},  # with_retries covers the body too
-                s3={"addressing_style": "path" if endpoint else "auto"},
-            )
-            _clients[wanted] = boto3.session.Session().client(
-                "s3", endpoint_url=endpoint, region_name=settings.region, config=config
-            )
-        return _clients[wanted]
-
 
 def _status(error: Exception) -> int:
     """HTTP status of an answer; 0 when there was none."""
@@ -96,6 +57,13 @@ def _status(error: Exception) -> int:
 
 def _code(error: Exception) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, bc.ClientError) else ""
+
+
+def _retry_after_s(error: Exception) -> float:
+    """Seconds that a refusal asks to wait; 0 when it does not say, or gives a date."""
+    metadata = error.response.get("ResponseMetadata", {}) if isinstance(error, bc.ClientError) else {}
+    value = str(metadata.get("HTTPHeaders", {}).get("retry-after", ""))
+    return float(value) if value.isdecimal() else 0.0
 
 
 def _attempts_for(error: Exception, attempts: int) -> int:
@@ -123,18 +91,21 @@ class S3Store:
         """URI of the object `key`."""
         return uris.join(self._root, key)
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """See `ObjectStore.list`. Many pages are requested in parallel, split at "folders".
 
         Zero-byte keys that end with '/' stand for folders and are left out. Needs s3:ListBucket.
         """
         empty = True
-        for item in entries(self._page, self._base + prefix, self._settings.threads):
-            empty = False
-            key = item["Key"][len(self._base) :]
-            if key and not (key.endswith("/") and item["Size"] == 0):
-                yield StoredObject(self.uri(key), key, etag_of(item), int(item["Size"]), modified_at(item))
-        if empty and self._base and not prefix:
+        start = after and self._base + after
+        for page in pages(self._page, self._base + prefix, self._settings.threads, start):
+            empty = empty and not len(page)
+            columns = (column.to_numpy(zero_copy_only=False).tolist() for column in page.columns)
+            for name, etag, size, seconds in zip(*columns, strict=True):
+                key = name[len(self._base) :]
+                if key and not (key.endswith("/") and size == 0):
+                    yield StoredObject(self.uri(key), key, etag, size, datetime.fromtimestamp(seconds, UTC))
+        if empty and self._base and not (prefix or after):
             raise ObjectNotFoundError(f"nothing lies below {self._root}/: check bucket and prefix")
 
     def head(self, key: str) -> StoredObject:
@@ -151,15 +122,17 @@ class S3Store:
         return True
 
     def get(self, key: str, *, if_match: str | None = None, max_bytes: int | None = None) -> bytes:
-        """See `ObjectStore.get`. A body that ends early or is reset counts as a failed attempt."""
+        """See `ObjectStore.get`. A body that ends early, is reset or takes too long counts as a failed attempt."""
         condition = {} if if_match is None else {"IfMatch": f'"{if_match}"'}
 
         def read(client: Any) -> bytes:
+            begun = time.monotonic()
             answer = client.get_object(**self._where(key), **condition)
             size = int(answer["ContentLength"])
             with closing(answer["Body"]) as body:
                 if max_bytes is not None and size > max_bytes:
                     raise ObjectTooLargeError(f"{self._one} has {size} bytes: more than {max_bytes} are not read")
+                body._raw_stream = PunctualStream(body._raw_stream, begun + self._settings.get_timeout_s)
                 data = bytes(body.read())
             if len(data) != size:
                 raise bc.IncompleteReadError(actual_bytes=len(data), expected_bytes=size)
@@ -220,9 +193,10 @@ class S3Store:
         settings = self._settings
         try:
             return with_retries(
-                lambda: request(_client(settings)),
+                lambda: request(client_of(settings)),
                 lambda error: _attempts_for(error, settings.attempts),
                 settings.backoff_s,
+                _retry_after_s,
             )
         except FacelibError:
             raise
@@ -237,7 +211,7 @@ class S3Store:
             )
         if isinstance(error, _UNREACHABLE):
             return failure(
-                f"cannot reach the S3 endpoint {_endpoint(self._settings) or 'of AWS'} for "
+                f"cannot reach the S3 endpoint {endpoint_of(self._settings) or 'of AWS'} for "
                 f"{subject}: check AWS_ENDPOINT_URL or [storage] endpoint_url, and the network"
             )
         if isinstance(error, bc.ClientError):

@@ -25,12 +25,10 @@ from facelib.clusters.settings import ClusterSettings
 from facelib.embeddings.embed import vectors_of
 from facelib.embeddings.model import model_id
 from facelib.errors import ConfigError
-from facelib.faces.detector import DetectSettings
 from facelib.faces.extract import extract_id
 from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
 from facelib.faces.quality import QualitySettings
 from facelib.ids import digest
-from facelib.images.decode import DecodeSettings
 from facelib.images.shards import ListedImage
 from facelib.spark.pipeline_config import EmbedSettings
 
@@ -72,17 +70,17 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
     by_path = archive(data).by_path()
     if quick:
         by_path = dict(list(by_path.items())[:240])
-    faces = _faces(by_path, _identities(data / "labels.csv"))
+    faces = _faces(by_path, identities(data / "labels.csv"))
     return [_clustering(faces, data.name, quick), _verification(faces, by_path, data)]
 
 
-def _identities(labels: Path) -> dict[str, str]:
+def identities(labels: Path) -> dict[str, str]:
     with labels.open(newline="", encoding="utf-8") as f:
         return {row["file"]: row["identity"] for row in csv.DictReader(f)}
 
 
 def _faces(by_path: dict[str, ListedImage], identity_of: dict[str, str]) -> Faces:
-    rows = _embedded(list(by_path.values()))
+    rows = embedded_faces(list(by_path.values()))
     path_of = {member.image_id: path for path, member in by_path.items()}
     images = rows.column("image_id").to_pylist()
     return Faces(
@@ -95,9 +93,9 @@ def _faces(by_path: dict[str, ListedImage], identity_of: dict[str, str]) -> Face
     )
 
 
-def _embedded(members: Sequence[ListedImage]) -> pa.Table:
+def embedded_faces(members: Sequence[ListedImage]) -> pa.Table:
     """Face rows of all members with their embeddings; computed once, then kept below build/bench."""
-    made_by = extract_id(DecodeSettings(), DetectSettings()), model_id(EmbedSettings().model, EmbedSettings().mirror)
+    made_by = extract_id(plain_pool.SETTINGS), model_id(EmbedSettings().model, EmbedSettings().mirror)
     kept = BUILD / f"faces-{digest(*made_by, *(m.image_id for m in members))}.parquet"
     if not kept.is_file():
         chunks = [members[i : i + _CHUNK] for i in range(0, len(members), _CHUNK)]

@@ -20,8 +20,15 @@ BENCHMARKS = {
     "spark": "benchmarks.spark_tax",
     "kernel": "benchmarks.kernel",
     "clusters": "benchmarks.clusters",
+    "hostile": "benchmarks.hostile",
+    "faults": "benchmarks.faults",
+    "growth": "benchmarks.growth",
+    "quality": "benchmarks.quality",
+    "duplicates": "benchmarks.duplicates",
+    "detectors": "benchmarks.detectors",
+    "readers": "benchmarks.readers",
 }
-NEEDS_PHOTOGRAPHS = frozenset({"clusters"})
+NEEDS_PHOTOGRAPHS = frozenset({"clusters", "quality"})
 QUICK = "--quick"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import plain_pool
 from benchmarks.archives import archive
 from benchmarks.results_file import Result
 from benchmarks.timing import interleaved, middle, ratios, spread
@@ -18,13 +19,12 @@ from facelib.assets import package_file
 from facelib.embeddings.model import EmbeddingModel
 from facelib.errors import ConfigError
 from facelib.faces.chip import CHIP_PX, PADDING, cut_chip
-from facelib.faces.detector import DetectSettings
-from facelib.faces.extract import FaceModels
 from facelib.faces.landmarks import Box, box_from_detection
+from facelib.faces.models import FaceModels
 from facelib.images.decode import decode
 from facelib.images.shards import ListedImage
 from facelib.spark.pipeline_config import EmbedSettings
-from facelib.spark.worker import embedding_model, face_models
+from facelib.spark.worker import embedding_model
 from facelib.storage import Fetcher
 
 PACKAGES = ("numpy", "torch", "Pillow", "dlib-bin")
@@ -54,7 +54,7 @@ class _Kernel:
 def run(data: Path | None, quick: bool = False) -> list[Result]:
     """Faces per second of both, the ratio within each repetition, and the largest difference of the results."""
     source = archive(data)
-    models, embedder = face_models(DetectSettings()), embedding_model(EmbedSettings().model, mirror=False)
+    models, embedder = plain_pool.models(), embedding_model(EmbedSettings().model, mirror=False)
     faces = _faces(source.members(), models, 4 if quick else _BATCH)
     rows = [_row(k, len(faces), 1 if quick else 7) for k in _kernels(faces, models, embedder)]
     notes = (
@@ -71,11 +71,11 @@ def _faces(members: Sequence[ListedImage], models: FaceModels, n: int) -> list[_
     fetcher = Fetcher()
     for member in members:
         image = decode(fetcher.fetch(member.uri, member.etag)).pixels
-        found = [] if image is None else models.detector.detect(image).boxes.tolist()
+        found = [] if image is None else models.detector.detect_many([image])[0].boxes.tolist()
         if image is None or not found:
             continue
         box = box_from_detection(*found[0])
-        points = models.predictor.predict(image, box)
+        points = models.predictor.predict_many([image], [box])[0]
         faces.append(_Face(image, box, points, cut_chip(image, points)))
         if len(faces) == n:
             break
@@ -108,7 +108,7 @@ def _kernels(faces: list[_Face], models: FaceModels, embedder: EmbeddingModel) -
         ),
         _Kernel(
             "five landmarks",
-            lambda: np.stack([models.predictor.predict(f.image, f.box) for f in faces]),
+            lambda: models.predictor.predict_many([f.image for f in faces], [f.box for f in faces]),
             dlib_landmarks,
             10,
         ),

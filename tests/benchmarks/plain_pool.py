@@ -7,6 +7,7 @@ import multiprocessing
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,15 +16,18 @@ import pyarrow.parquet as pq
 from facelib.embeddings.embed import CHIP_COLUMNS, embed
 from facelib.faces.detector import DetectSettings
 from facelib.faces.extract import extract
+from facelib.faces.image_rows import RowSettings, image_rows
+from facelib.faces.models import FaceModels, load_models, one_thread
 from facelib.images.decode import DecodeSettings
 from facelib.images.shards import ListedImage
 from facelib.spark.pipeline_config import EmbedSettings
 from facelib.spark.tables import to_parquet
-from facelib.spark.worker import embedding_model, face_models
+from facelib.spark.worker import embedding_model
 from facelib.storage import Fetcher, open_store
 from schemas.tables import EMBEDDINGS, EXTRACTED
 
 PROCESSES = 2
+SETTINGS = RowSettings(DecodeSettings(), DetectSettings())
 
 
 def start() -> ProcessPoolExecutor:
@@ -33,7 +37,7 @@ def start() -> ProcessPoolExecutor:
 
 
 def _load_models() -> None:
-    face_models(DetectSettings())
+    models()
     embedding_model(EmbedSettings().model, EmbedSettings().mirror)
 
 
@@ -56,12 +60,19 @@ def embed_shard(task: tuple[Path, Path]) -> float:
 
 def extract_members(members: Sequence[ListedImage]) -> pa.Table:
     """Extracted rows of the members, with the default settings."""
-    fetcher, settings = Fetcher(), DecodeSettings()
+    fetcher, limit = Fetcher(), SETTINGS.decode.max_object_bytes
 
     def fetch(uri: str, etag: str) -> bytes:
-        return fetcher.fetch(uri, etag, settings.max_object_bytes)
+        return fetcher.fetch(uri, etag, limit)
 
-    return extract(members, fetch, face_models(DetectSettings()), settings)
+    return extract(members, fetch, lambda items: image_rows(items, models(), SETTINGS), limit)
+
+
+@cache
+def models() -> FaceModels:
+    """Detector and landmark predictor of this process, which computes in one thread."""
+    one_thread()
+    return load_models(SETTINGS.detect)
 
 
 def embedded_faces(members: Sequence[ListedImage]) -> pa.Table:

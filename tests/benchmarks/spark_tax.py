@@ -21,7 +21,7 @@ from benchmarks.archives import BUILD, Archive, archive, evenly
 from benchmarks.results_file import Result
 from benchmarks.timing import child_pids, middle, ratios, spread, tree_cpu_seconds
 from facelib.config import config_dict, config_hash
-from facelib.images.shards import ListedImage, ShardSettings, plan_shards
+from facelib.images.shards import PLANNED, ListedImage, ShardSettings, plan_shards
 from facelib.spark.context import StageContext
 from facelib.spark.embed_stage import embed_stage
 from facelib.spark.extract_stage import extract_stage
@@ -153,13 +153,13 @@ def _session(config: PipelineConfig) -> Iterator[SparkSession]:
 
 def _listing(source: Archive, n: int, config: PipelineConfig) -> Listing:
     whole = list_archive(str(source.images), config)
-    return replace(whole, rows=whole.rows.take(pa.array(evenly(range(whole.n), n))))
+    return replace(whole, objects=whole.objects.take(pa.array(evenly(range(whole.n), n))))
 
 
 def _shards(source: Archive, n: int, config: PipelineConfig) -> list[list[ListedImage]]:
-    rows = _listing(source, n, config).rows.select(["image_id", "uri", "etag", "size_bytes"]).to_pylist()
-    plan = plan_shards([ListedImage(**row) for row in rows], {}, (), "bench", config.extract)
-    return [[ListedImage(m.image_id, m.uri, m.etag, m.size_bytes) for m in shard.members] for shard in plan.todo]
+    listed = _listing(source, n, config).objects
+    plan = plan_shards(listed, PLANNED.empty_table(), (), "bench", config.extract)
+    return [list(shard.members) for shard in plan.todo]
 
 
 def _rows(spark: list[dict[str, Cost]], pool: list[dict[str, Cost]]) -> Iterator[tuple[str, ...]]:

@@ -10,21 +10,23 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import plain_pool
 from benchmarks.archives import archive, evenly
+from benchmarks.plain_pool import SETTINGS
 from benchmarks.results_file import Result
 from benchmarks.timing import Stopwatch, middle, ratios, spread
 from facelib.embeddings.embed import CHIP_COLUMNS, embed
 from facelib.embeddings.model import EmbeddingModel
 from facelib.faces.chip import cut_chip, decode_chip, encode_chip
-from facelib.faces.detector import DetectSettings
-from facelib.faces.extract import FaceModels, extract
+from facelib.faces.detector import Detections
 from facelib.faces.landmarks import box_from_detection
 from facelib.faces.measures import measure_chip, measure_geometry
-from facelib.images.decode import DecodeSettings, decode
+from facelib.faces.models import FaceModels
+from facelib.images.decode import decode
 from facelib.images.measures import measure_image
 from facelib.images.shards import ListedImage
 from facelib.spark.pipeline_config import EmbedSettings
-from facelib.spark.worker import embedding_model, face_models
+from facelib.spark.worker import embedding_model
 from facelib.storage import Fetcher
 
 PACKAGES = ("numpy", "torch", "opencv-python-headless", "Pillow", "pyarrow")
@@ -41,6 +43,7 @@ _EXTRACT_STAGES = (
 )
 _EMBED_STAGES = ("decode chip", "embedding network")
 _CHIPS_AT_ONCE = 256
+_GROUP = 16
 
 
 @dataclass(frozen=True)
@@ -50,26 +53,30 @@ class _Chain:
     fetcher: Fetcher
 
     def fetch(self, uri: str, etag: str) -> bytes:
-        return self.fetcher.fetch(uri, etag, DecodeSettings().max_object_bytes)
+        return self.fetcher.fetch(uri, etag, SETTINGS.decode.max_object_bytes)
 
     def by_stage(self, members: Sequence[ListedImage], watch: Stopwatch) -> None:
         """What `extract` and `embed` compute, stage by stage."""
         chips: list[bytes] = []
-        for member in members:
-            data = watch.time("fetch from local disk", self.fetch, member.uri, member.etag)
-            pixels = watch.time("decode", decode, data).pixels
-            if pixels is not None:
+        for i in range(0, len(members), _GROUP):
+            group = [watch.time("fetch from local disk", self.fetch, m.uri, m.etag) for m in members[i : i + _GROUP]]
+            decoded = [watch.time("decode", decode, data).pixels for data in group]
+            images = [pixels for pixels in decoded if pixels is not None]
+            for pixels in images:
                 watch.time("image measures", measure_image, pixels)
-                chips += self._chips(pixels, watch)
+            found = watch.time("detect", self.models.detector.detect_many, images)
+            for pixels, faces in zip(images, found, strict=True):
+                if len(faces):
+                    chips += self._chips(pixels, faces, watch)
         for i in range(0, len(chips), _CHIPS_AT_ONCE):
             some = [watch.time("decode chip", decode_chip, c) for c in chips[i : i + _CHIPS_AT_ONCE]]
             watch.time("embedding network", self.embedder.embed, np.stack(some))
 
-    def _chips(self, pixels: npt.NDArray[np.uint8], watch: Stopwatch) -> list[bytes]:
+    def _chips(self, pixels: npt.NDArray[np.uint8], found: Detections, watch: Stopwatch) -> list[bytes]:
+        boxes = [box_from_detection(*box, self.models.detector.box_fit) for box in found.boxes.tolist()]
+        every = watch.time("landmarks", self.models.predictor.predict_many, [pixels] * len(boxes), boxes)
         chips = []
-        for x, y, width, height in watch.time("detect", self.models.detector.detect, pixels).boxes.tolist():
-            box = box_from_detection(x, y, width, height)
-            points = watch.time("landmarks", self.models.predictor.predict, pixels, box)
+        for points in every:
             chip = watch.time("cut chip", cut_chip, pixels, points)
             watch.time("face measures", lambda p=points, c=chip: (measure_geometry(p), measure_chip(c)))
             chips.append(watch.time("encode chip", encode_chip, chip))
@@ -77,7 +84,7 @@ class _Chain:
 
     def whole(self, members: Sequence[ListedImage], watch: Stopwatch) -> int:
         """The two functions of the pipeline; returns the number of faces."""
-        rows = watch.time(EXTRACT, extract, members, self.fetch, self.models, DecodeSettings())
+        rows = watch.time(EXTRACT, plain_pool.extract_members, members)
         return len(watch.time(EMBED, embed, rows.select(CHIP_COLUMNS), self.embedder))
 
 
@@ -85,9 +92,8 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
     """CPU seconds per 1,000 images by stage, medians over the repetitions."""
     source = archive(data)
     members = evenly(source.members(), 24 if quick else 400)
-    chain = _Chain(
-        face_models(DetectSettings()), embedding_model(EmbedSettings().model, EmbedSettings().mirror), Fetcher()
-    )
+    embedder = embedding_model(EmbedSettings().model, EmbedSettings().mirror)
+    chain = _Chain(plain_pool.models(), embedder, Fetcher())
     _round(chain, members[:8], 0)
     rounds = [_round(chain, members, i) for i in range(1 if quick else 5)]
     n, faces = len(members), rounds[0].calls["decode chip"]

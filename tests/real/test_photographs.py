@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,14 @@ from facelib.clusters.settings import ClusterSettings
 from facelib.embeddings.embed import CHIP_COLUMNS, embed, vectors_of
 from facelib.embeddings.model import load_model
 from facelib.faces.detector import DetectSettings
-from facelib.faces.extract import FaceModels, extract
+from facelib.faces.extract import extract
 from facelib.faces.face_rows import face_rows
-from facelib.faces.landmarks import FivePointPredictor
-from facelib.faces.mtcnn import Mtcnn
+from facelib.faces.image_rows import RowSettings, isolated_work
 from facelib.faces.quality import QualitySettings
 from facelib.ids import image_id
 from facelib.images.decode import DecodeSettings
 from facelib.images.shards import ListedImage
+from facelib.isolation import Isolated
 
 DATA = Path(os.environ.get("FACELIB_DATA", Path(__file__).parents[3] / "shared" / "data")) / "lfw_dev"
 pytestmark = [
@@ -46,8 +47,9 @@ def chosen() -> dict[str, str]:
 
 def test_extraction_embedding_and_clusters_on_photographs(chosen: dict[str, str]) -> None:
     members = [ListedImage(image_id(f, ""), f, "", (DATA / "images" / f).stat().st_size) for f in chosen]
-    models = FaceModels(Mtcnn(DetectSettings()), FivePointPredictor.load())
-    rows = extract(members, lambda uri, _: (DATA / "images" / uri).read_bytes(), models, DecodeSettings())
+    settings = RowSettings(DecodeSettings(), DetectSettings())
+    with closing(Isolated(isolated_work, settings, settings.decode.timeout_s)) as to_rows:
+        rows = extract(members, lambda uri, _: (DATA / "images" / uri).read_bytes(), to_rows, 10**7)
     assert set(rows.column("image_id").to_pylist()) == {m.image_id for m in members}
     with_face = {r["image_id"] for r in rows.select(["image_id", "status"]).to_pylist() if r["status"] == "ok"}
     assert len(with_face) >= 0.995 * len(members)

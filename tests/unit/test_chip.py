@@ -45,6 +45,7 @@ def pictures() -> dict[str, npt.NDArray[np.uint8]]:
         "enlarged": cv2.resize(photograph, (1500, 1500), interpolation=cv2.INTER_CUBIC),
         "noise": rng.integers(0, 256, (500, 640, 3), dtype=np.uint8),
         "flat": np.full((300, 400, 3), 201, np.uint8),
+        "extremes": rng.choice(np.array([0, 255], np.uint8), (900, 1000, 3)),
         "small": np.ascontiguousarray(photograph[60:160, 170:270]),
     }
 
@@ -67,6 +68,13 @@ def test_upright_faces_of_all_sizes_equal_dlib(scale):
     for angle in (-0.3, -0.05, 0.0, 0.2):
         points = placed(scale, angle, (700, 500), rng)
         np.testing.assert_array_equal(cut_chip(image, points), dlib_chip(image, points))
+
+
+def test_non_contiguous_image_gives_the_same_chip():
+    mirrored = astronaut()[:, ::-1]
+    np.testing.assert_array_equal(
+        cut_chip(mirrored, FACE_POINTS), cut_chip(np.ascontiguousarray(mirrored), FACE_POINTS)
+    )
 
 
 def test_chip_is_black_beyond_the_border():

@@ -42,10 +42,10 @@ def test_balanced_run() -> None:
 
 def test_account_goes_through_json() -> None:
     reasons: dict[tuple[str, str | None], int] = {("rejected", reason): 1 for reason in ImageReason}
-    result = account(n_listed=22, images={("ok", None): 10, **reasons})
+    result = account(n_listed=10 + len(ImageReason), images={("ok", None): 10, **reasons})
     assert result.balanced
     assert json.loads(json.dumps(result.as_dict())) == {
-        "listed": 22,
+        "listed": 10 + len(ImageReason),
         "ok": 10,
         "rejected": {reason.value: 1 for reason in ImageReason},
         "faces": 12,

@@ -15,7 +15,7 @@ from PIL import Image, ImageFile, ImageOps, ImageSequence
 from facelib.images.decode import FORMATS, DecodeSettings, decode
 from facelib.reasons import ImageReason
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore::UserWarning:PIL")]
 
 Pixels = npt.NDArray[np.uint8]
 LOSSLESS = ("PNG", "WEBP", "TIFF")

@@ -11,6 +11,7 @@ from skimage.data import astronaut
 
 from facelib.assets import package_file
 from facelib.errors import ConfigError
+from facelib.faces.detector import BoxFit
 from facelib.faces.dlib_format import DlibReader, read_face_resnet, read_shape_predictor
 from facelib.faces.landmarks import FivePointPredictor, box_from_detection
 
@@ -64,6 +65,30 @@ def test_points_equal_dlib(name, predictor, oracle):
         np.testing.assert_array_equal(points, dlib_points(oracle, image, box), str(box))
 
 
+@pytest.mark.parametrize("count", [2, 3, 16, 17, 41])
+def test_many_faces_equal_dlib_one_by_one(count, predictor, oracle):
+    """Images of several sizes, in grey and colour, in any order; boxes over the border."""
+    rng = np.random.default_rng(22)
+    pool = list(images().values())
+    chosen = [pool[i] for i in rng.integers(0, len(pool), count)]
+    boxes = []
+    for image in chosen:
+        side = int(rng.integers(15, 320))
+        left, top = (int(rng.integers(-side // 2, size - side // 2)) for size in image.shape[1::-1])
+        boxes.append((left, top, left + side - 1, top + side - 1))
+    points = predictor.predict_many(chosen, boxes)
+    np.testing.assert_array_equal(points, [dlib_points(oracle, i, b) for i, b in zip(chosen, boxes, strict=True)])
+
+
+def test_no_faces_give_no_points(predictor):
+    assert predictor.predict_many([], []).shape == (0, 5, 2)
+
+
+def test_images_and_boxes_must_go_in_pairs(predictor):
+    with pytest.raises(ValueError, match="2 images but 1 boxes"):
+        predictor.predict_many([astronaut(), astronaut()], [FACE_BOX])
+
+
 def test_points_equal_dlib_on_shifted_and_scaled_face(predictor, oracle):
     image = astronaut()
     for shift in range(-12, 13, 4):
@@ -109,6 +134,10 @@ def test_box_from_detection_is_square_and_follows_its_input():
     assert (top + bottom + 1) / 2 == pytest.approx(100 + 0.06 * 90, abs=0.5)
     moved = box_from_detection(107.0, 53.0, 80.0, 100.0)
     assert moved == (left + 7, top + 3, right + 7, bottom + 3)
+
+
+def test_box_from_detection_applies_the_fit():
+    assert box_from_detection(100.0, 50.0, 80.0, 120.0, BoxFit(1.2, -0.1)) == (80, 38, 199, 157)
 
 
 @pytest.mark.parametrize("width", [41.0, 60.5, 113.3])

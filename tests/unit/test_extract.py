@@ -8,7 +8,8 @@ import io
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -25,11 +26,14 @@ from facelib.errors import (
     StorageError,
 )
 from facelib.faces.chip import decode_chip
-from facelib.faces.detector import Detections, DetectSettings
-from facelib.faces.extract import FaceModels, extract, extract_id, has_retryable_failure
+from facelib.faces.detector import BoxFit, Detections, DetectSettings
+from facelib.faces.extract import ToRows, extract, extract_id, has_retryable_failure
+from facelib.faces.image_rows import RowSettings, image_rows
 from facelib.faces.landmarks import FivePointPredictor
+from facelib.faces.models import FaceModels
 from facelib.images.decode import DecodeSettings
 from facelib.images.shards import ListedImage
+from facelib.isolation import Failure
 from facelib.reasons import ImageReason
 from facelib.storage import ObjectTooLargeError
 from schemas.arrow import arrow_schema, conform
@@ -38,13 +42,19 @@ from schemas.tables import EXTRACTED
 pytestmark = pytest.mark.unit
 
 Pixels = npt.NDArray[np.uint8]
-SETTINGS = DecodeSettings()
+SETTINGS = RowSettings(DecodeSettings(), DetectSettings())
+MAX_BYTES = SETTINGS.decode.max_object_bytes
 
 
 class PlantedDetector:
     """Finds as many faces as the red value of the first pixel says; face i is 20 + 2 i px wide at x = 10 i."""
 
     detector_id = "planted"
+    box_fit = BoxFit(1.0, 0.06)
+
+    def detect_many(self, images: Sequence[Pixels], smallest_px: Sequence[float] | None = None) -> list[Detections]:
+        assert smallest_px == [40.0] * len(images)
+        return [self.detect(image) for image in images]
 
     def detect(self, image: Pixels) -> Detections:
         n = int(image[0, 0, 0])
@@ -61,9 +71,11 @@ class PlantedPredictor:
 
     shares = np.array([(0.8, 0.4), (0.6, 0.4), (0.2, 0.4), (0.4, 0.4), (0.5, 0.7)])
 
-    def predict(self, image: Pixels, box: tuple[int, int, int, int]) -> npt.NDArray[np.float64]:
-        left, top, right, bottom = box
-        return np.asarray(self.shares * (right - left, bottom - top) + (left, top))
+    def predict_many(
+        self, images: Sequence[Pixels], boxes: Sequence[tuple[int, int, int, int]]
+    ) -> npt.NDArray[np.float64]:
+        sides = [(right - left, bottom - top) for left, top, right, bottom in boxes]
+        return np.array([self.shares * s + b[:2] for s, b in zip(sides, boxes, strict=True)])
 
 
 MODELS = FaceModels(PlantedDetector(), cast(FivePointPredictor, PlantedPredictor()))
@@ -93,8 +105,16 @@ def store_of(objects: dict[str, Any]) -> Callable[[str, str], bytes]:
     return fetch
 
 
-def run(objects: dict[str, Any], settings: DecodeSettings = SETTINGS, threads: int = 3) -> pa.Table:
-    return extract(members(objects), store_of(objects), MODELS, settings, threads)
+def rows_by(models: FaceModels = MODELS, settings: RowSettings = SETTINGS) -> ToRows:
+    return lambda items: image_rows(items, models, settings)
+
+
+def with_detector(detector: PlantedDetector) -> ToRows:
+    return rows_by(dataclasses.replace(MODELS, detector=detector))
+
+
+def run(objects: dict[str, Any], to_rows: ToRows | None = None, threads: int = 3) -> pa.Table:
+    return extract(members(objects), store_of(objects), to_rows or rows_by(), MAX_BYTES, threads)
 
 
 def test_rows_conform_to_the_contract() -> None:
@@ -151,13 +171,14 @@ def test_objects_listed_as_too_large_are_not_fetched() -> None:
         return picture(1)
 
     listed = [ListedImage("a", "mem:///a", "e", 1001), ListedImage("b", "mem:///b", "e", 1000)]
-    found = extract(listed, fetch, MODELS, DecodeSettings(max_object_bytes=1000))
+    found = extract(listed, fetch, rows_by(), 1000)
     assert found["reason"].to_pylist() == ["too_large", None]
     assert fetched == ["mem:///b"]
 
 
 def test_limits_of_decoding_are_passed_on() -> None:
-    found = run({"a": picture(1)}, DecodeSettings(max_pixels=4799))
+    limited = dataclasses.replace(SETTINGS, decode=DecodeSettings(max_pixels=4799))
+    found = run({"a": picture(1)}, rows_by(settings=limited))
     assert found["reason"].to_pylist() == ["too_many_pixels"]
     assert found["width_px"].to_pylist() == [80]
 
@@ -174,14 +195,14 @@ def test_a_fault_in_a_model_propagates() -> None:
             raise RuntimeError("weights")
 
     with pytest.raises(RuntimeError, match="weights"):
-        extract(members({"a": b""}), lambda u, e: picture(1), dataclasses.replace(MODELS, detector=Broken()), SETTINGS)
+        run({"a": picture(1)}, with_detector(Broken()))
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_read_ahead_is_bounded_and_complete(threads: int) -> None:
-    """While one picture is computed, at most `threads` objects are held: that one and those ahead of it."""
+    """While one group is computed, no more than two further groups are fetched, by `threads` threads."""
     started: list[str] = []
-    computed: list[int] = []
+    done = 0
     ahead: list[int] = []
     running = Counter[str]()
     lock = threading.Lock()
@@ -191,25 +212,60 @@ def test_read_ahead_is_bounded_and_complete(threads: int) -> None:
             started.append(uri)
             running["now"] += 1
             running["most"] = max(running["most"], running["now"])
-        time.sleep(0.002)
+        time.sleep(0.001)
         with lock:
             running["now"] -= 1
         return picture(0)
 
-    class Watching(PlantedDetector):
-        def detect(self, image: Pixels) -> Detections:
-            time.sleep(0.004)
-            ahead.append(len(started) - len(computed))
-            computed.append(len(started))
-            return super().detect(image)
+    def to_rows(items: Sequence[bytes]) -> Sequence[list[dict[str, Any]]]:
+        nonlocal done
+        time.sleep(0.05)
+        ahead.append(len(started) - done - len(items))
+        done += len(items)
+        return [[{"status": "rejected", "reason": "no_face"}] for _ in items]
 
-    listed = [ListedImage(f"i{i}", f"mem:///{i}", "e", 10) for i in range(25)]
-    found = extract(listed, fetch, dataclasses.replace(MODELS, detector=Watching()), SETTINGS, threads)
+    listed = [ListedImage(f"i{i}", f"mem:///{i}", "e", 10) for i in range(150)]
+    found = extract(listed, fetch, to_rows, MAX_BYTES, threads)
     assert found["image_id"].to_pylist() == [m.image_id for m in listed]
     assert sorted(started) == sorted(m.uri for m in listed)
-    assert max(ahead) <= threads
+    assert 0 < max(ahead) <= 32
     assert running["most"] <= threads
-    assert computed[-1] == 25
+    assert done == 150
+
+
+def test_large_objects_are_held_few_at_a_time() -> None:
+    """Objects of 8 MiB, as listed: four are under way at once, and each is a group of its own."""
+    size = 8 * 1024 * 1024
+    started: list[str] = []
+    groups: list[tuple[int, int]] = []
+
+    def fetch(uri: str, etag: str) -> bytes:
+        started.append(uri)
+        return bytes(size)
+
+    def to_rows(items: Sequence[bytes]) -> Sequence[list[dict[str, Any]]]:
+        groups.append((len(items), len(started)))
+        return [[{"status": "rejected", "reason": "not_an_image"}] for _ in items]
+
+    extract([ListedImage(f"i{i}", f"mem:///{i}", "e", size) for i in range(12)], fetch, to_rows, 2 * size, 2)
+    assert [n for n, _ in groups] == [1] * 12
+    assert all(fetched - done <= 5 for done, (_, fetched) in enumerate(groups))
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [(Failure("timeout", "SIGALRM"), "timeout"), (Failure("crash", "SIGSEGV"), "worker_crash")],
+)
+def test_an_image_without_a_result_is_a_row(failure: Failure, reason: str) -> None:
+    def to_rows(items: Sequence[bytes]) -> Sequence[list[dict[str, Any]] | Failure]:
+        return [failure if item == b"poison" else rows_by()([item])[0] for item in items]
+
+    rows = run({"a": picture(1), "b": b"poison", "c": picture(2)}, to_rows).to_pylist()
+    assert [r["image_id"] for r in rows] == ["id-a", "id-b", "id-c", "id-c"]
+    bad = rows[1]
+    assert (bad["status"], bad["reason"], bad["detail"]) == ("rejected", reason, failure.detail)
+    assert bad["content_sha256"] == hashlib.sha256(b"poison").hexdigest()
+    assert bad["n_faces"] is None
 
 
 def test_threads_do_not_change_a_value() -> None:
@@ -241,8 +297,7 @@ def numbered(*boxes: tuple[float, float, float, float]) -> list[tuple[float, flo
             n = len(boxes)
             return Detections(np.array(boxes, np.float32), np.full(n, 0.9, np.float32), np.zeros((n, 5, 2), np.float32))
 
-    models = dataclasses.replace(MODELS, detector=Given())
-    rows = extract(members({"a": b""}), lambda u, e: picture(1), models, SETTINGS).to_pylist()
+    rows = run({"a": picture(1)}, with_detector(Given())).to_pylist()
     assert [r["face_index"] for r in rows] == list(range(len(boxes)))
     return [(r["face_box_x_px"], r["face_box_y_px"]) for r in rows]
 
@@ -261,9 +316,7 @@ def test_a_score_above_one_is_cut() -> None:
         def detect(self, image: Pixels) -> Detections:
             return dataclasses.replace(super().detect(image), scores=np.array([1.0000002], np.float32))
 
-    found = extract(
-        members({"a": b""}), lambda u, e: picture(1), dataclasses.replace(MODELS, detector=Sure()), SETTINGS
-    )
+    found = run({"a": picture(1)}, with_detector(Sure()))
     assert found["face_detection_score"].to_pylist() == [1.0]
 
 
@@ -282,14 +335,32 @@ def test_lasting_reasons_are_not_worth_a_retry() -> None:
 
 
 def test_extract_id_changes_with_every_setting() -> None:
+    def changed(**settings: Any) -> str:
+        names = [f.name for f in dataclasses.fields(DecodeSettings)]
+        section = "decode" if settings.keys() <= set(names) else "detect"
+        part = dataclasses.replace(getattr(SETTINGS, section), **settings)
+        return extract_id(dataclasses.replace(SETTINGS, **{section: part}))
+
     changes = [
-        extract_id(SETTINGS, DetectSettings()),
-        extract_id(DecodeSettings(max_pixels=1), DetectSettings()),
-        extract_id(DecodeSettings(max_object_bytes=1), DetectSettings()),
-        extract_id(SETTINGS, DetectSettings(min_face_px=20)),
-        extract_id(SETTINGS, DetectSettings(scale_factor=0.8)),
-        extract_id(SETTINGS, DetectSettings(thresholds=(0.5, 0.6, 0.7))),
-        extract_id(SETTINGS, DetectSettings(retry=False)),
+        changed(),
+        changed(max_pixels=1),
+        changed(max_object_bytes=1),
+        changed(timeout_s=1.0),
+        changed(min_face_px=20),
+        changed(min_face_share=0.0),
+        changed(scale_factor=0.8),
+        changed(thresholds=(0.5, 0.6, 0.7)),
+        changed(min_score=0.5),
+        changed(retry=False),
     ]
     assert len(set(changes)) == len(changes)
-    assert changes[0] == extract_id(DecodeSettings(), DetectSettings())
+    assert changes[0] == extract_id(RowSettings(DecodeSettings(), DetectSettings()))
+
+
+def test_a_model_file_counts_by_content_not_by_path(tmp_path: Path) -> None:
+    ids = []
+    for name, content in (("a.onnx", b"1"), ("b.onnx", b"1"), ("c.onnx", b"2")):
+        (tmp_path / name).write_bytes(content)
+        detect = DetectSettings(detector="yunet", model_path=str(tmp_path / name))
+        ids.append(extract_id(dataclasses.replace(SETTINGS, detect=detect)))
+    assert ids[0] == ids[1] != ids[2]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
-from facelib.faces.quality import QualitySettings, quality_score
+from facelib.faces.quality import QUALITY_COLUMNS, QualitySettings, quality_score
 from schemas.arrow import arrow_schema, conform
 from schemas.tables import EXTRACTED, FACE_MEASURES, FACES
 
@@ -29,7 +29,11 @@ MEASURES: dict[str, Any] = {
     "brightness": 0.5,
     "contrast": 0.25,
     "sharpness": 150.0,
+    "clipped_share": 0.125,
+    "lighting_difference": -0.25,
+    "occlusion": 0.0625,
     "ita_deg": 30.0,
+    "ita_is_reliable": True,
 }
 
 
@@ -55,10 +59,7 @@ def test_rows_conform_and_carry_the_measures_of_the_face_not_of_the_image() -> N
     assert row["run_id"] == "run1"
     for name, value in MEASURES.items():
         assert row[name] == pytest.approx(value)
-    order = (
-        "eye_distance_px", "yaw_deg", "pitch_deg", "brightness", "contrast", "sharpness", "detection_score"
-    )  # fmt: skip
-    expected = quality_score(*(np.array([MEASURES[n]]) for n in order))
+    expected = quality_score({name: np.array([MEASURES[name]]) for name in QUALITY_COLUMNS})
     assert row["quality_score"] == pytest.approx(expected[0], rel=1e-6)
     assert (row["is_usable"], row["reason"]) == (True, None)
 
@@ -86,6 +87,12 @@ def test_unknown_pose_is_stored_as_null_and_scores_nothing() -> None:
     rows = stored({"image_id": "a", "face_index": 0, "face_yaw_deg": None, "face_pitch_deg": None})
     row = face_rows(rows, "r", QualitySettings()).to_pylist()[0]
     assert (row["yaw_deg"], row["quality_score"], row["reason"]) == (None, 0.0, "low_quality")
+
+
+def test_an_unknown_typology_angle_has_unknown_reliability() -> None:
+    rows = stored({"image_id": "a", "face_index": 0, "face_ita_deg": None, "face_ita_is_reliable": None})
+    row = conform(face_rows(rows, "r", QualitySettings()), FACES).to_pylist()[0]
+    assert (row["ita_deg"], row["ita_is_reliable"], row["is_usable"]) == (None, None, True)
 
 
 def test_columns_from_outside_the_store_are_kept() -> None:

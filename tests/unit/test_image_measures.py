@@ -1,4 +1,4 @@
-"""Measures of luma against NumPy and SciPy; the perceptual hash against its definition and its purpose."""
+"""Measures against NumPy and SciPy; the perceptual hash against its definition and its purpose."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from scipy import fft, ndimage, stats
 
 from facelib.images.measures import (
     SHARPNESS_PX,
+    colourfulness,
     entropy_bits,
     exposure,
     luma,
     measure_image,
-    phash,
+    phashes,
     sharpness,
 )
 
@@ -42,6 +43,10 @@ def scene(seed: int, size: int = 240) -> Image.Image:
 
 def distance(a: int, b: int) -> int:
     return ((a ^ b) & (2**64 - 1)).bit_count()
+
+
+def phash(grey: Pixels) -> int:
+    return phashes(grey)[0]
 
 
 def hash_of(image: Image.Image) -> int:
@@ -103,6 +108,36 @@ def test_entropy_limits() -> None:
     assert entropy_bits(np.arange(256, dtype=np.uint8).reshape(16, 16)) == pytest.approx(8.0)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_colourfulness_is_that_of_the_paper(shape: tuple[int, int]) -> None:
+    """Hasler and Süsstrunk 2003, equations 2 to 8, in floats over all pixels."""
+    rgb = np.random.default_rng(6).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    red, green, blue = (rgb[:, :, i].astype(float) for i in range(3))
+    rg, yb = red - green, (red + green) / 2 - blue
+    expected = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
+    assert colourfulness(rgb) == pytest.approx(expected, rel=1e-9)
+
+
+def test_colourfulness_by_hand() -> None:
+    """Red alone: rg = 255 and yb = 127.5 everywhere. Red beside cyan: rg = ±255, yb = ±127.5 about 0."""
+    red, cyan = (255, 0, 0), (0, 255, 255)
+    assert colourfulness(np.full((4, 4, 3), 77, np.uint8)) == 0
+    assert colourfulness(np.array([[red]], np.uint8)) == pytest.approx(0.3 * np.hypot(255, 127.5))
+    assert colourfulness(np.array([[red, cyan]], np.uint8)) == pytest.approx(np.hypot(255, 127.5))
+
+
+def test_phash_mirror_is_the_phash_of_the_mirror_image() -> None:
+    for seed in range(50):
+        grey = random_grey((32, 32), seed)
+        assert phashes(grey) == phashes(grey[:, ::-1])[::-1]
+    for seed in range(12):
+        image = scene(seed)
+        mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        found = measure_image(np.asarray(image))
+        assert (found.phash, found.phash_mirror) == (hash_of(image), hash_of(mirrored))
+        assert found.phash != found.phash_mirror
+
+
 def test_phash_follows_its_definition() -> None:
     """32 × 32 pictures need no resampling: SciPy's orthonormal DCT, bit by bit."""
     for seed in range(50):
@@ -149,3 +184,4 @@ def test_extreme_shapes_are_measured(shape: tuple[int, int]) -> None:
     assert 0 <= found.contrast <= 0.5
     assert found.sharpness >= 0
     assert 0 <= found.entropy_bits <= 8
+    assert 0 <= found.colourfulness <= 450

@@ -30,6 +30,7 @@ def heavy_after(statement: str) -> set[str]:
         "facelib.spark.java",
         "facelib.training.export",
         "facelib.faces.extract",
+        "facelib.faces.detectors",
         "facelib.embeddings.embed",
         "facelib.storage",
         "schemas",

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from facelib.ids import image_id, shard_name
-from facelib.images.shards import ListedImage, ShardPlan, ShardSettings, plan_shards
+from facelib.images.shards import (
+    PLANNED,
+    ListedImage,
+    ShardPlan,
+    ShardRows,
+    ShardSettings,
+    plan_shards,
+    planned_rows,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -24,21 +34,98 @@ def listing(n: int, seed: int, prefix: str = "", largest: int = 400) -> list[Lis
     return [ListedImage(image_id(u, f"e{s}"), u, f"e{s}", s) for u, s in zip(uris, sizes, strict=True)]
 
 
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    name: str
+    members: tuple[ListedImage, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A plan as Python objects: image_id → shard name, and the shards to compute."""
+
+    assigned: dict[str, str]
+    todo: tuple[Packed, ...]
+    is_new: frozenset[str]
+
+
+def columns(listed: list[ListedImage]) -> pa.Table:
+    """The images sorted by uri, in chunks of uneven size."""
+    rows = [dataclasses.asdict(i) for i in sorted(listed, key=lambda i: i.uri)]
+    schema = pa.schema(
+        [("image_id", pa.string()), ("uri", pa.string()), ("etag", pa.string()), ("size_bytes", pa.int64())]
+    )
+    parts = np.split(np.arange(len(rows)), sorted({1, len(rows) // 3, len(rows) // 2 + 1}))
+    return pa.concat_tables(pa.Table.from_pylist([rows[i] for i in part], schema) for part in parts)
+
+
+def remembered_rows(planned: Mapping[str, frozenset[str]]) -> pa.Table:
+    """One table of one chunk per shard, as plans of several runs give."""
+    parts = [
+        pa.table([pa.array([name] * len(ids)).dictionary_encode(), pa.array(sorted(ids))], schema=PLANNED)
+        for name, ids in planned.items()
+        if ids
+    ]
+    return pa.concat_tables([PLANNED.empty_table(), *parts])
+
+
+def made_of(found: ShardPlan, listed: pa.Table) -> Made:
+    assigned = {i: found.names[n] for i, n in zip(listed.column("image_id").to_pylist(), found.shard_of, strict=True)}
+    assert set(found.names) == set(assigned.values())
+    return Made(assigned, tuple(Packed(s.name, s.members) for s in found.todo), found.is_new)
+
+
 def plan(
     listed: list[ListedImage],
     planned: Known | None = None,
     finished: set[str] | None = None,
     extract_id: str = EXTRACT_ID,
-) -> ShardPlan:
-    return plan_shards(listed, planned or {}, finished or set(), extract_id, SETTINGS)
+) -> Made:
+    rows = columns(listed)
+    return made_of(plan_shards(rows, remembered_rows(planned or {}), finished or set(), extract_id, SETTINGS), rows)
 
 
-def known(made: ShardPlan) -> Known:
+def known(made: Made) -> Known:
     """What later plans remember of the work this plan found to do."""
     return {s.name: frozenset(m.image_id for m in s.members) for s in made.todo}
 
 
-def check(made: ShardPlan, listed: list[ListedImage], finished: set[str]) -> None:
+def plan_one_by_one(listed: list[ListedImage], planned: Known, finished: set[str]) -> Made:
+    """The plan by its definition, one object after the other."""
+    by_id = {image.image_id: image for image in listed}
+    assigned: dict[str, str] = {}
+    for name in sorted(finished & planned.keys()):
+        for member in planned[name]:
+            if member in by_id:
+                assigned.setdefault(member, name)
+    todo: list[Packed] = []
+    for name in sorted(planned.keys() - finished):
+        if all(m in by_id and m not in assigned for m in planned[name]):
+            todo.append(Packed(name, tuple(sorted((by_id[m] for m in planned[name]), key=lambda i: i.uri))))
+            assigned.update(dict.fromkeys(planned[name], name))
+    new = [
+        Packed(shard_name((m.image_id for m in members), EXTRACT_ID), tuple(members))
+        for members in packed_one_by_one([i for i in by_id.values() if i.image_id not in assigned])
+    ]
+    for shard in new:
+        assigned.update(dict.fromkeys((m.image_id for m in shard.members), shard.name))
+    return Made(assigned, (*todo, *new), frozenset(s.name for s in new))
+
+
+def packed_one_by_one(images: list[ListedImage]) -> Iterator[list[ListedImage]]:
+    batch: list[ListedImage] = []
+    size = 0
+    for image in sorted(images, key=lambda i: (i.uri, i.etag)):
+        if batch and (len(batch) >= SETTINGS.shard_images or size + image.size_bytes > SETTINGS.shard_bytes):
+            yield batch
+            batch, size = [], 0
+        batch.append(image)
+        size += image.size_bytes
+    if batch:
+        yield batch
+
+
+def check(made: Made, listed: list[ListedImage], finished: set[str]) -> None:
     """Each listed image in exactly one shard, which either exists or is to be done with that image in it."""
     assert set(made.assigned) == {i.image_id for i in listed}
     names = [s.name for s in made.todo]
@@ -74,21 +161,35 @@ def test_packing_is_not_wasteful() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_plans_do_not_depend_on_the_order_of_the_listing(seed: int) -> None:
+def test_plans_do_not_depend_on_the_order_of_earlier_plans(seed: int) -> None:
     listed = listing(120, seed)
-    rng = np.random.default_rng(seed)
-    shuffled = [listed[i] for i in rng.permutation(len(listed))]
-    assert plan(shuffled) == plan(listed)
     first = known(plan(listed))
     finished = set(sorted(first)[::2])
     backwards = dict(reversed(first.items()))
-    assert plan(shuffled, backwards, finished) == plan(listed, first, finished)
+    assert plan(listed, backwards, finished) == plan(listed, first, finished)
+    twice = remembered_rows(first | {n: first[n] for n in sorted(first)[:3]})
+    again = plan_shards(columns(listed), pa.concat_tables([twice, twice]), finished, EXTRACT_ID, SETTINGS)
+    assert made_of(again, columns(listed)) == plan(listed, first, finished)
 
 
-def test_an_image_listed_twice_is_planned_once() -> None:
-    listed = listing(30, 2)
-    made = plan([*listed, *listed[:10]])
-    check(made, listed, set())
+def test_a_listing_out_of_order_or_with_an_image_twice_is_refused() -> None:
+    rows = columns(listing(30, 2))
+    for wrong in (pa.concat_tables([rows[10:], rows[:10]]), pa.concat_tables([rows[:10], rows[9:]])):
+        with pytest.raises(ValueError, match="sorted by uri"):
+            plan_shards(wrong, PLANNED.empty_table(), (), EXTRACT_ID, SETTINGS)
+
+
+def test_rows_and_memory_of_shards_are_those_of_their_members() -> None:
+    rows = columns(listing(100, 12))
+    made = plan_shards(rows, PLANNED.empty_table(), (), EXTRACT_ID, SETTINGS)
+    members = [(s.name, [dataclasses.astuple(m) for m in s.members]) for s in made.todo]
+    sent = [(name, list(zip(*values, strict=True))) for name, *values in ShardRows(made.todo)]
+    assert sent == members
+    assert len(ShardRows(made.todo)) == len(members)
+    remembered = planned_rows(made.todo)
+    assert remembered.schema == PLANNED
+    pairs = [(row["shard"], row["image_id"]) for row in remembered.to_pylist()]
+    assert pairs == [(name, m[0]) for name, ms in members for m in ms]
 
 
 def test_nothing_is_left_to_do_when_all_shards_are_finished() -> None:
@@ -174,7 +275,7 @@ def test_an_overwritten_object_is_new_and_its_old_version_vanishes() -> None:
 
 def test_another_extraction_has_other_names() -> None:
     listed = listing(100, 9)
-    one, other = plan(listed), plan_shards(listed, {}, set(), "x2", SETTINGS)
+    one, other = plan(listed), plan(listed, extract_id="x2")
     assert not {s.name for s in one.todo} & {s.name for s in other.todo}
     assert [s.members for s in one.todo] == [s.members for s in other.todo]
 
@@ -193,6 +294,7 @@ def test_any_history_of_runs_keeps_the_promises(seed: int) -> None:
     listed, remembered, finished = listing(80, seed), dict[str, frozenset[str]](), set[str]()
     for step in range(8):
         made = plan(listed, remembered, finished)
+        assert made == plan_one_by_one(listed, remembered, finished)
         check(made, listed, finished)
         done_before = {i for n in finished for i in remembered[n]}
         assert not {m.image_id for s in made.todo for m in s.members} & done_before
@@ -205,3 +307,9 @@ def test_any_history_of_runs_keeps_the_promises(seed: int) -> None:
 def test_bounds_below_one_are_refused(field: str) -> None:
     with pytest.raises(ValueError, match=field):
         ShardSettings(**{field: 0})
+
+
+@pytest.mark.parametrize(("field", "value"), [("max_denied_share", 1.1), ("listing_resume_s", -1.0)])
+def test_shares_and_times_out_of_range_are_refused(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=field):
+        ShardSettings(**{field: value})

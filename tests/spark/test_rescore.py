@@ -1,0 +1,64 @@
+"""Thresholds moved without reading an image again."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Output, ServedArchive, copy_image, facelib, label_options
+
+from facelib.demo.archive import PlantedArchive
+
+pytestmark = pytest.mark.spark
+
+
+def without_run(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, "run_id": ""} for row in rows]
+
+
+def test_rescore_decides_anew_from_what_was_extracted(
+    s3: ServedArchive, archive: PlantedArchive, tmp_path: Path
+) -> None:
+    for name in sorted(archive.planted["subject_of"])[:40]:
+        copy_image(archive, name, tmp_path / "images" / name)
+    s3.server.upload_folder(tmp_path / "images", "images", "rescored")
+    out = str(tmp_path / "out")
+    options = ("--set", "audit.min_cell=3", "--set", "extract.shard_images=16")
+    assert facelib("run", "--images", "s3://images/rescored", "--output", out, *options, *label_options(archive)) == 0
+    output = Output(out)
+    first = output.current
+    before = {t: output.rows(t) for t in ("images", "faces", "labels", "clusters")}
+    half = statistics.median(r["quality_score"] for r in before["faces"])
+
+    s3.reads.clear()
+    s3.server.reset_counts()
+    assert facelib("rescore", "--output", out, "--set", f"quality.min_quality={half}") == 0
+    assert s3.server.counts()["LIST"] == 0
+    assert s3.reads == []
+    assert output.current != first
+    record = output.record()
+    assert record["config"]["quality"]["min_quality"] == half
+    assert record["config"]["audit"]["min_cell"] == 3
+    assert record["arguments"]["rescored"] == first
+    for table in ("images", "labels"):
+        assert without_run(output.rows(table)) == without_run(before[table])
+    for old, new in zip(before["faces"], output.rows("faces"), strict=True):
+        is_usable = old["is_usable"] and old["quality_score"] >= half
+        assert new["is_usable"] == is_usable
+        assert {**old, "run_id": "", "is_usable": is_usable, "reason": new["reason"]} == {**new, "run_id": ""}
+    assert 0 < sum(r["is_usable"] for r in output.rows("faces")) < sum(r["is_usable"] for r in before["faces"])
+    roles = {r["face_id"]: r["role"] for r in output.rows("clusters")}
+    assert all(roles[r["face_id"]] != "core" for r in output.rows("faces") if not r["is_usable"])
+
+    assert facelib("rescore", "--output", out, "--run", first) == 0
+    for table, rows in before.items():
+        assert without_run(output.rows(table)) == without_run(rows), table
+
+
+def test_rescore_needs_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert facelib("rescore", "--output", str(tmp_path)) == 2
+    assert "holds no published run" in capsys.readouterr().err
+    assert facelib("rescore", "--output", str(tmp_path), "--run", "none") == 2
+    assert "there is no run none" in capsys.readouterr().err
