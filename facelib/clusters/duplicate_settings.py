@@ -11,10 +11,11 @@ MAX_DISTANCE = 24
 class DuplicateSettings:
     """ValueError names the field that is out of range."""
 
-    max_distance: int = 14
-    """Largest distance between near duplicates, 0–24 of the 128 bits of phash and dhash together. At 14, resized,
-    recompressed, mirrored, grey and brighter or darker copies are found, and about half to three quarters of
-    those with 5 % cropped off; see the benchmark `duplicates`."""
+    max_distance: int = 12
+    """Largest distance between near duplicates, 0–24 of the 128 bits of phash and dhash together. At 12, copies that
+    are resized, recompressed, mirrored, grey, brighter or darker, or bear a small mark are found; of those with
+    5 % cropped off, about half. See the benchmark `duplicates` for other distances; where all pictures are
+    alike in composition (passport photographs), or there are tens of millions, 8 to 10 is safer."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_distance <= MAX_DISTANCE:

@@ -27,11 +27,6 @@ def duplicate_rows(images: pa.Table, settings: DuplicateSettings) -> pa.Table:
     pixels that were not decoded, are never duplicates of each other. The original is the first by uri (then
     image_id), as bytes of UTF-8; a group's name derives from its members.
     """
-    if isinstance(settings, int):  # interim: until the extract stage passes all columns
-        settings = DuplicateSettings(min(settings, 24))
-    if "dhash" not in images.column_names:
-        for name in ("phash_mirror", "dhash", "dhash_mirror"):
-            images = images.append_column(name, images.column("phash"))
     images = images.sort_by([("uri", "ascending"), ("image_id", "ascending")])
     ids = images.column("image_id").to_pylist()
     groups = _near_groups(images, settings.max_distance)

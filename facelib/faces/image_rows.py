@@ -175,11 +175,16 @@ def _landmarks(
     fit = models.detector.box_fit
     images = [pixels for (pixels, _), faces in zip(cut_from, found, strict=True) for _ in faces]
     boxes = [
-        box_from_detection(*(face.box * scale).tolist(), fit)
+        box_from_detection(*_sides(face.box * scale), fit)
         for (_, scale), faces in zip(cut_from, found, strict=True)
         for face in faces
     ]
     return models.predictor.predict_many(images, boxes)
+
+
+def _sides(box: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
+    x, y, width, height = box.tolist()
+    return x, y, width, height
 
 
 def _face_row(pixels: Pixels, scale: float, index: int, face: _Face, points: npt.NDArray[np.float64]) -> Row:

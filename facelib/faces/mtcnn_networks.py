@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -23,20 +24,48 @@ def load_layers(net: str) -> Layers:
     layers = {key: torch.from_numpy(value) for key, value in load_weights(net).items()}
     for part in ("face.weight", "face.bias"):
         layers[part] = layers[part][1:] - layers[part][:1]
-    scans_images = net == "pnet"
+    if net == "pnet":
+        layers |= _pooling_first(layers)
     for key, value in layers.items():
-        if value.ndim == 4 and not (scans_images and key.startswith("conv1")):
+        if value.ndim == 4:
             layers[key] = value.contiguous(memory_format=torch.channels_last)
     return layers
 
 
-def propose(layers: Layers, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _pooling_first(layers: Layers) -> Layers:
+    """The first layer so that pooling can precede its PReLU, which then has a quarter of the work.
+
+    Where the slope s is not negative, PReLU is monotonous and max-pooling may come first. Where it is, PReLU is
+    max(x, s·x): those channels come first, and once more, times s, after all others.
+    """
+    slope = layers["conv1.slope"]
+    order = torch.argsort(slope >= 0, stable=True)
+    negative = slope < 0
+    parts = {
+        part: torch.cat(
+            [layers[part][order], layers[part][negative] * slope[negative].reshape(-1, *[1] * (layers[part].ndim - 1))]
+        )
+        for part in ("conv1.weight", "conv1.bias")
+    }
+    return parts | {"conv1.slope": slope[order], "conv2.weight": layers["conv2.weight"][:, order]}
+
+
+def propose(
+    layers: Layers, image: torch.Tensor, rims: Sequence[tuple[slice, slice]] = ()
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The proposal network over (1, 3, h, w): face scores (h', w') and box offsets (h', w', 4).
 
-    Three channels run faster plane by plane, more of them interleaved (measured on AVX2).
+    `rims`: rows and columns of the first feature map that are left out of the pooling.
     """
-    x = _pool_pairs(_conv(layers, "conv1", image.contiguous()))
-    x = x.contiguous(memory_format=torch.channels_last)
+    x = F.conv2d(image, layers["conv1.weight"], layers["conv1.bias"])
+    for rows, columns in rims:
+        x[:, :, rows, columns] = -math.inf
+    x = _pool_pairs(x)
+    channels = len(layers["conv1.slope"])
+    scaled = x[:, channels:]
+    x = F.prelu(x[:, :channels], layers["conv1.slope"])
+    negative = x[:, : scaled.shape[1]]
+    torch.maximum(negative, scaled, out=negative)
     x = _conv(layers, "conv3", _conv(layers, "conv2", x))
     scores = _score(F.conv2d(x, layers["face.weight"], layers["face.bias"]))
     offsets = F.conv2d(x, layers["offsets.weight"], layers["offsets.bias"])
@@ -45,17 +74,17 @@ def propose(layers: Layers, image: torch.Tensor) -> tuple[torch.Tensor, torch.Te
 
 def refine_crops(layers: Layers, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The refinement network on (n, 3, 24, 24): face scores (n,) and box offsets (n, 4)."""
-    x = _pool(_conv(layers, "conv1", crops), 3, ceil=True)
-    x = _pool(_conv(layers, "conv2", x), 3, ceil=False)
+    x = _pool_triples(_conv(layers, "conv1", crops))
+    x = _pool_triples(_conv(layers, "conv2", x))
     x = _dense(layers, _conv(layers, "conv3", x))
     return _score(_linear(layers, "face", x))[:, 0], _linear(layers, "offsets", x)
 
 
 def describe_crops(layers: Layers, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The output network on (n, 3, 48, 48): face scores (n,), box offsets (n, 4), points (n, 10)."""
-    x = _pool(_conv(layers, "conv1", crops), 3, ceil=True)
-    x = _pool(_conv(layers, "conv2", x), 3, ceil=False)
-    x = _pool(_conv(layers, "conv3", x), 2, ceil=True)
+    x = _pool_triples(_conv(layers, "conv1", crops))
+    x = _pool_triples(_conv(layers, "conv2", x))
+    x = F.max_pool2d(_conv(layers, "conv3", x), 2, 2, ceil_mode=True)
     x = _dense(layers, _conv(layers, "conv4", x))
     return (
         _score(_linear(layers, "face", x))[:, 0],
@@ -69,18 +98,32 @@ def _conv(layers: Layers, name: str, x: torch.Tensor) -> torch.Tensor:
     return F.prelu(x, layers[f"{name}.slope"])
 
 
-def _pool(x: torch.Tensor, size: int, ceil: bool) -> torch.Tensor:
-    """Max-pooling by 2; `ceil` gives TensorFlow's SAME, whose padding is on the right and bottom only."""
-    return F.max_pool2d(x, size, 2, ceil_mode=ceil)
-
-
 def _pool_pairs(x: torch.Tensor) -> torch.Tensor:
-    """`_pool(x, 2, ceil=True)`, three times as fast on contiguous planes."""
+    """Max-pooling of 2 by 2 as TensorFlow's SAME: at an odd end a window of one. Faster than `max_pool2d`."""
     height, width = x.shape[2:]
     if height % 2 or width % 2:
         x = F.pad(x, (0, width % 2, 0, height % 2), value=-math.inf)
     x = torch.maximum(x[:, :, ::2], x[:, :, 1::2])
     return torch.maximum(x[..., ::2], x[..., 1::2])
+
+
+def _pool_triples(x: torch.Tensor) -> torch.Tensor:
+    """Max-pooling of 3 by 2: at an even end, where TensorFlow's SAME pads, a window of two.
+
+    Of an odd side that is VALID too. Twice as fast as `max_pool2d`.
+    """
+    for axis in (2, 3):
+        whole = x.shape[axis] // 2 * 2
+        pooled = torch.maximum(_every_second(x, axis, 0, whole), _every_second(x, axis, 1, whole))
+        third = _every_second(x, axis, 2, x.shape[axis])
+        head = pooled.narrow(axis, 0, third.shape[axis])
+        torch.maximum(head, third, out=head)
+        x = pooled
+    return x
+
+
+def _every_second(x: torch.Tensor, axis: int, start: int, stop: int) -> torch.Tensor:
+    return x[:, :, start:stop:2] if axis == 2 else x[..., start:stop:2]
 
 
 def _linear(layers: Layers, name: str, x: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Measures of images: brightness, contrast, sharpness, entropy, colourfulness, and the perceptual hash.
+"""Measures of images: brightness, contrast, sharpness, entropy, colourfulness, and the perceptual hashes.
 
 Luma is ITU-R BT.601 (0.299 R + 0.587 G + 0.114 B), as OpenCV's RGB→GRAY computes it.
 """
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from facelib.images.gradient_hash import dhashes
 
 SHARPNESS_PX = 256
 _HASH_PX = 32
@@ -31,6 +33,8 @@ class ImageMeasures:
     colourfulness: float
     phash: int
     phash_mirror: int
+    dhash: int
+    dhash_mirror: int
 
 
 def luma(rgb: npt.NDArray[np.uint8]) -> Grey:
@@ -50,6 +54,7 @@ def measure_image(rgb: npt.NDArray[np.uint8]) -> ImageMeasures:
         entropy_bits(grey),
         colourfulness(rgb),
         *phashes(grey),
+        *dhashes(grey),
     )
 
 

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
-from facelib.clusters.duplicates import duplicate_rows
 from facelib.errors import AccessDeniedError
 from facelib.faces.detectors import detector_digest
 from facelib.faces.extract import extract, extract_id, has_retryable_failure, image_ids_with
@@ -33,6 +32,7 @@ from facelib.images.shards import (
 )
 from facelib.reasons import ImageReason
 from facelib.spark.context import StageContext, log_event
+from facelib.spark.duplicate_frames import duplicate_frame
 from facelib.spark.listing import Listing
 from facelib.spark.pipeline_config import PipelineConfig
 from facelib.spark.tables import Place, read_frame, to_parquet
@@ -192,10 +192,9 @@ def _outcomes(context: StageContext, wanted: DataFrame) -> DataFrame:
 
 
 def _images(context: StageContext, outcomes: DataFrame) -> DataFrame:
-    """Rows of `images`: the outcomes, which are read twice, and the duplicates among them."""
-    keys = outcomes.select("image_id", "uri", "content_sha256", "phash").toArrow()
-    duplicates = context.spark.createDataFrame(duplicate_rows(keys, context.config.duplicates.max_distance))
-    return outcomes.join(f.broadcast(duplicates), "image_id", "left").withColumn("run_id", f.lit(context.record.run_id))
+    """Rows of `images`: the outcomes, which are read several times, and the duplicates among them."""
+    duplicates = duplicate_frame(outcomes, context.config.duplicates)
+    return outcomes.join(duplicates, "image_id", "left").withColumn("run_id", f.lit(context.record.run_id))
 
 
 def _one_row_per_image(rows: pa.Table) -> pa.Table:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from facelib.clusters.duplicate_settings import DuplicateSettings
 from facelib.clusters.settings import ClusterSettings
 from facelib.config import load_config
 from facelib.faces.detector import DetectSettings
@@ -38,13 +39,6 @@ class AuditSettings:
     min_cell: int = 0
     flag_below: float = 0.8
     flag_above: float = 1.25
-
-
-@dataclass(frozen=True)
-class DuplicateSettings:
-    """`max_distance`: largest Hamming distance, in bits of 64, between phashes of near duplicates."""
-
-    max_distance: int = 4
 
 
 @dataclass(frozen=True)

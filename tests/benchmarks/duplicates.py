@@ -133,7 +133,7 @@ def _groups(sets: Sequence[Pictures]) -> Result:
             ("pictures", pictures.hashes, np.arange(len(pictures.hashes))),
             ("pictures and copies", *_with_copies(pictures)),
         )
-        for d in (DuplicateSettings().max_distance - 4, DuplicateSettings().max_distance, 18)
+        for d in (10, 12, 14, 16)
     ]
     columns = (
         "archive",

@@ -58,7 +58,13 @@ def test_equals_the_original(record: dict[str, Any]) -> None:
         "the reference picture came out different here (NumPy's generator or scikit-image's astronaut "
         "changed): record again, see tests/oracles/README.md"
     )
-    settings = DetectSettings(record["min_face_px"], record["scale_factor"], tuple(record["thresholds"]), retry=False)
+    settings = DetectSettings(
+        min_face_px=record["min_face_px"],
+        min_face_share=0,
+        scale_factor=record["scale_factor"],
+        thresholds=tuple(record["thresholds"]),
+        retry=False,
+    )
     found = Mtcnn(settings).detect(picture)
     assert len(found) == len(record["scores"])
     np.testing.assert_allclose(found.boxes, np.reshape(record["boxes"], (-1, 4)), rtol=0, atol=0.01)
@@ -157,7 +163,9 @@ def test_cut_is_bilinear_and_zero_outside() -> None:
 
 
 def test_normalised_range() -> None:
-    assert normalised(np.array([0, 255], np.uint8)).tolist() == [-127.5 / 128, 127.5 / 128]
+    planes = normalised(np.array([[[0, 255, 128], [255, 0, 127]]], np.uint8))
+    low, high = -127.5 / 128, 127.5 / 128
+    assert planes.tolist() == [[[[low, high]], [[high, low]], [[0.5 / 128, -0.5 / 128]]]]
 
 
 def test_boxes_lie_inside_a_picture_that_cuts_the_face(plain: Mtcnn) -> None:
