@@ -2,8 +2,8 @@
 
 The two hashes of an image side by side are its code, of 128 bits. The mirror image has a code of its own. Two
 images are near when a code of one differs from a code of the other in at most so many bits. Pairs are found
-with the tables of `hash_bands`; what all comparisons of a crowded table would cost is bounded by
-looking at the crowd on its own, where other bits tell codes apart.
+with the tables of `hash_bands`. Codes that crowd under one key are searched on their own, where other bits tell
+them apart; where tables do not help, all pairs are compared, but for those that are joined already.
 """
 
 from __future__ import annotations

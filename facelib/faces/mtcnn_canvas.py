@@ -52,18 +52,24 @@ class Place:
 def lay_out(sizes: Sequence[tuple[int, int]]) -> tuple[list[Place], int, int]:
     """Places of levels (height, width), largest first, and the canvas's height and width.
 
-    The first two lie side by side, the rest on shelves of that width below.
+    The canvas is as high as the first level; each level goes into the first free rectangle that holds it, and what
+    it leaves free at its right and below is cut in two (guillotine packing). Nine tenths of the canvas are used.
     """
-    limit = sum(_even(width) for _, width in sizes[:2])
+    canvas_height, canvas_width = _even(sizes[0][0]), 0
+    free: list[tuple[int, int, int, int]] = []
     places: list[Place] = []
-    top = left = shelf = 0
     for height, width in sizes:
-        if left + width > limit:
-            top, left, shelf = top + shelf, 0, 0
+        rows, columns = _even(height), _even(width)
+        fitting = [i for i, (_, _, high, wide) in enumerate(free) if rows <= high and columns <= wide]
+        if fitting:
+            top, left, high, wide = free.pop(fitting[0])
+        else:
+            top, left, high, wide = 0, canvas_width, canvas_height, columns
+            canvas_width += columns
         places.append(Place(top, left, height, width))
-        left += _even(width)
-        shelf = max(shelf, _even(height))
-    return places, top + shelf, limit
+        free.append((top, left + columns, rows, wide - columns))
+        free.append((top + rows, left, high - rows, wide))
+    return places, canvas_height, canvas_width
 
 
 def paint(levels: Sequence[npt.NDArray[np.float32]]) -> tuple[npt.NDArray[np.float32], list[Place]]:

@@ -19,7 +19,7 @@ from facelib.errors import DegenerateResultError
 from facelib.spark.tasks import Batches, map_batches
 
 DRIVER_IMAGES = 200_000
-"""Archives of up to so many images are compared on the driver."""
+"""Archives of up to so many images are compared on the driver, which takes seconds and less CPU time than tasks do."""
 MAX_LINKS = 20_000_000
 """Links between near codes that the driver takes: 640 MB."""
 _ENTRIES_PER_TASK = 1_000_000

@@ -27,12 +27,15 @@ from benchmarks.results_file import Result
 from benchmarks.small_faces import small_faces
 from benchmarks.timing import child_pids, middle, ratios, spread, tree_cpu_seconds
 from facelib.errors import FacelibError
+from facelib.isolation import ENVIRONMENT
 from facelib.spark.session import SparkSettings, build_session
 
 PACKAGES = ("pyspark", "pyarrow", "pandas", "numpy", "opencv-python-headless", "Pillow")
 POOL, TASKS, BINARY_FILE = "pool of 2 processes", "facelib: a Spark task per shard", "Spark binaryFile and a pandas UDF"
 IMG2DATASET = "img2dataset 1.47.0"
 _PROCESSES = 2
+_REPEATS = 4
+"""How often img2dataset and the pool read each URL, so that the start which is subtracted weighs little."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
     """CPU and wall seconds of each way, and the ratios to the pool within each repetition."""
     folders = (small_faces(64), large_pictures(16)) if quick else (small_faces(10_000), large_pictures(1000))
     venv = peer_venv(["img2dataset"], quick)
+    os.environ.update(ENVIRONMENT)  # else binaryFile's buffers spare later ways in the same workers their page faults
     with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
         local = _local(pool, folders, 1 if quick else 5)
         if "img2dataset" in venv.missing:
@@ -79,6 +83,8 @@ def _local(pool: ProcessPoolExecutor, folders: Sequence[Path], repetitions: int)
         "Generated pictures on the local disk, listed, read, decoded and measured (`decode`, `measure_image`); every "
         "way gives the same hashes and brightness. `local[2,4]`, a pool of two processes, one thread each; "
         f"{repetitions} interleaved repetitions after a warm-up.",
+        "All processes have the memory settings of extraction (`facelib.isolation.ENVIRONMENT`): without them, the arrays "
+        "of large images cost page faults, but no longer in workers where binaryFile has run.",
         "CPU of all processes, the JVM included. Objects travel to facelib's tasks as names; `extract` itself also "
         "decodes in a child process of the worker, which is part of the benchmark `spark`.",
     )
@@ -124,7 +130,7 @@ def _over_http(pool: ProcessPoolExecutor, python: str, folders: Sequence[Path], 
     for folder in folders:
         with _server(folder) as port:
             names = [path.relative_to(folder).as_posix() for path in _files(folder)]
-            urls = [f"http://127.0.0.1:{port}/{name}" for name in names]
+            urls = [f"http://127.0.0.1:{port}/{name}" for name in names] * _REPEATS
             others = child_pids(os.getpid())
             costs: dict[str, list[Cost]] = {POOL: [], IMG2DATASET: []}
             _decode_in_pool(pool, urls[:64])
@@ -134,8 +140,8 @@ def _over_http(pool: ProcessPoolExecutor, python: str, folders: Sequence[Path], 
                 costs[IMG2DATASET].append(_cost(partial(_img2dataset, python, urls), others) - started[-1])
             rows += cost_rows(_described(folder), costs, len(urls))
     notes = (
-        "The same pictures from an HTTP server on the same two cores, whose CPU is not counted; read and decoded only; "
-        f"{repetitions} interleaved repetitions.",
+        f"The same pictures from an HTTP server on the same two cores, whose CPU is not counted, each {_REPEATS} times; "
+        f"read and decoded only; {repetitions} interleaved repetitions.",
         "img2dataset: 2 processes of 8 threads, no resizing, encoding or writing; OpenCV decodes for it, Pillow for "
         "facelib. Its start, with 2 images, is subtracted: "
         f"{middle([c.cpu for c in started], 1)} s CPU, {middle([c.wall for c in started], 1)} s wall clock.",
