@@ -83,7 +83,7 @@ def _local(pool: ProcessPoolExecutor, folders: Sequence[Path], repetitions: int)
         "Generated pictures on the local disk, listed, read, decoded and measured (`decode`, `measure_image`); every "
         "way gives the same hashes and brightness. `local[2,4]`, a pool of two processes, one thread each; "
         f"{repetitions} interleaved repetitions after a warm-up.",
-        "All processes have the memory settings of extraction (`facelib.isolation.ENVIRONMENT`): without them, the arrays "
+        "All processes have the memory settings of extraction (`facelib.isolation.ENVIRONMENT`): without them, arrays "
         "of large images cost page faults, but no longer in workers where binaryFile has run.",
         "CPU of all processes, the JVM included. Objects travel to facelib's tasks as names; `extract` itself also "
         "decodes in a child process of the worker, which is part of the benchmark `spark`.",
@@ -140,7 +140,7 @@ def _over_http(pool: ProcessPoolExecutor, python: str, folders: Sequence[Path], 
                 costs[IMG2DATASET].append(_cost(partial(_img2dataset, python, urls), others) - started[-1])
             rows += cost_rows(_described(folder), costs, len(urls))
     notes = (
-        f"The same pictures from an HTTP server on the same two cores, whose CPU is not counted, each {_REPEATS} times; "
+        f"The same pictures from an HTTP server on the same cores, whose CPU is not counted, each {_REPEATS} times; "
         f"read and decoded only; {repetitions} interleaved repetitions.",
         "img2dataset: 2 processes of 8 threads, no resizing, encoding or writing; OpenCV decodes for it, Pillow for "
         "facelib. Its start, with 2 images, is subtracted: "

@@ -21,7 +21,7 @@ from facelib.errors import FacelibError
 
 pytestmark = pytest.mark.unit
 
-COMMANDS = ("run", "extract", "embed", "cluster", "balance", "check", "export", "demo", "bench")
+COMMANDS = ("run", "extract", "embed", "cluster", "balance", "check", "rescore", "export", "demo", "bench")
 RUN = ["run", "--images", "in", "--output", "out"]
 
 

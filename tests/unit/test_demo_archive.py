@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import struct
 from collections import Counter
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from facelib.demo.archive import ATTRIBUTES, ArchivePlan, pictures_per_identity, write_archive
 from facelib.errors import ConfigError
+from facelib.images.decode import DecodeSettings
 
 pytestmark = pytest.mark.unit
 
@@ -96,8 +98,8 @@ def test_damaged_files_have_the_stated_property(archive):
     with Image.open(ppm) as image:
         assert image.format == "PPM"
     (huge,) = by_reason["too_many_pixels"]
-    with pytest.raises(Image.DecompressionBombError):
-        Image.open(huge)
+    width, height = struct.unpack(">II", huge.read_bytes()[16:24])
+    assert width * height > DecodeSettings().max_pixels
     assert int.from_bytes(huge.read_bytes()[16:20], "big") == 60000
     for path in by_reason["no_face"]:
         with Image.open(path) as image:
