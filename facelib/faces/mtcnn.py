@@ -37,7 +37,7 @@ from facelib.faces.mtcnn_boxes import (
     to_square,
 )
 from facelib.faces.mtcnn_canvas import paint
-from facelib.faces.mtcnn_networks import describe_crops, load_layers, propose, refine_crops
+from facelib.faces.mtcnn_networks import describe_crops, load_layers, offsets_of, propose, refine_crops
 from facelib.faces.mtcnn_pyramid import MIN_LEVEL_PX, normalised, pyramid, pyramid_scales
 from facelib.faces.mtcnn_retry import equalised, halved, undo_halving
 from facelib.faces.mtcnn_weights import weights_digest
@@ -128,19 +128,20 @@ class Mtcnn:
             return np.empty((0, 4))
         canvas, places = paint(list(pyramid(image, scales)))
         rims = [rim for place in places for rim in place.rims]
-        outputs = propose(self._pnet, torch.from_numpy(canvas).permute(2, 0, 1)[None], rims)
-        all_scores, all_offsets = (t.numpy() for t in outputs)
+        score_map, features = propose(self._pnet, torch.from_numpy(canvas).permute(2, 0, 1)[None], rims)
+        all_scores = score_map.numpy()
         boxes: list[Floats] = [np.empty((0, 4))]
         scores: list[Scores] = [np.empty(0, np.float32)]
         for scale, place in zip(scales, places, strict=True):
-            level_scores, offsets = all_scores[place.output], all_offsets[place.output]
+            level_scores = all_scores[place.output]
             rows, columns = np.nonzero(level_scores > threshold)
             if len(rows) == 0:
                 continue
             score = level_scores[rows, columns]
             order = by_score(score)
             rows, columns = rows[order], columns[order]
-            box = cell_boxes(rows, columns, offsets[rows, columns].astype(np.float64)) / scale
+            offsets = offsets_of(self._pnet, features[place.output][rows, columns]).numpy().astype(np.float64)
+            box = cell_boxes(rows, columns, offsets) / scale
             kept = keep_by_nms(box, _NMS_LEVEL)
             boxes.append(box[kept])
             scores.append(score[order][kept])

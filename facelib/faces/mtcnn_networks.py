@@ -51,15 +51,16 @@ def _pooling_first(layers: Layers) -> Layers:
 
 
 def propose(
-    layers: Layers, image: torch.Tensor, rims: Sequence[tuple[slice, slice]] = ()
+    layers: Layers, canvas: torch.Tensor, rims: Sequence[tuple[slice, slice]] = ()
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The proposal network over (1, 3, h, w): face scores (h', w') and box offsets (h', w', 4).
+    """The proposal network over (1, 3, h, w): face scores (h', w') and its features (h', w', 32).
 
     `rims`: rows and columns of the first feature map that are left out of the pooling.
     """
-    x = F.conv2d(image, layers["conv1.weight"], layers["conv1.bias"])
-    for rows, columns in rims:
-        x[:, :, rows, columns] = -math.inf
+    x = F.conv2d(canvas, layers["conv1.weight"], layers["conv1.bias"])
+    pixels = x[0].permute(1, 2, 0).numpy()
+    for rim in rims:
+        pixels[rim] = -math.inf
     x = _pool_pairs(x)
     channels = len(layers["conv1.slope"])
     scaled = x[:, channels:]
@@ -68,8 +69,12 @@ def propose(
     torch.maximum(negative, scaled, out=negative)
     x = _conv(layers, "conv3", _conv(layers, "conv2", x))
     scores = _score(F.conv2d(x, layers["face.weight"], layers["face.bias"]))
-    offsets = F.conv2d(x, layers["offsets.weight"], layers["offsets.bias"])
-    return scores[0, 0], offsets[0].permute(1, 2, 0)
+    return scores[0, 0], x[0].permute(1, 2, 0)
+
+
+def offsets_of(layers: Layers, features: torch.Tensor) -> torch.Tensor:
+    """Box offsets (n, 4) of cells of the proposal network with these features (n, 32)."""
+    return F.linear(features, layers["offsets.weight"].flatten(1), layers["offsets.bias"])
 
 
 def refine_crops(layers: Layers, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -140,10 +140,11 @@ def _over_http(pool: ProcessPoolExecutor, python: str, folders: Sequence[Path], 
                 costs[IMG2DATASET].append(_cost(partial(_img2dataset, python, urls), others) - started[-1])
             rows += cost_rows(_described(folder), costs, len(urls))
     notes = (
-        f"The same pictures from an HTTP server on the same cores, whose CPU is not counted, each {_REPEATS} times; "
-        f"read and decoded only; {repetitions} interleaved repetitions.",
+        f"The same pictures from an HTTP server on the same cores, whose CPU is not counted, each {_REPEATS} "
+        f"times; read and decoded only; {repetitions} interleaved repetitions.",
         "img2dataset: 2 processes of 8 threads, no resizing, encoding or writing; OpenCV decodes for it, Pillow for "
-        "facelib. Its start, with 2 images, is subtracted: "
+        "facelib. It waits for 16 answers at once and the pool for 2: compare the CPU, not the wall clock. Its "
+        "start, with 2 images, is subtracted: "
         f"{middle([c.cpu for c in started], 1)} s CPU, {middle([c.wall for c in started], 1)} s wall clock.",
     )
     return Result("GET over HTTP and decode, two cores", _COLUMNS, tuple(rows), notes, text_columns=2)

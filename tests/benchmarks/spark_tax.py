@@ -107,7 +107,7 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
         extract=ShardSettings(shard_images=6) if quick else ShardSettings(),
         spark=SparkSettings(master=f"local[{plain_pool.PROCESSES},4]"),
     )
-    rounds = _rounds(source, n, config, 1 if quick else 5)
+    rounds = _rounds(source, n, config, 1 if quick else 3)
     spark, pool = ([r[i] for r in rounds] for i in (0, 1))
     notes = (
         f"{n} images of {source.name} in shards of {config.extract.shard_images}; {config.spark.master} against a pool "

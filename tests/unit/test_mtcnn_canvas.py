@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from facelib.faces.mtcnn_canvas import lay_out, paint
-from facelib.faces.mtcnn_networks import load_layers, propose
+from facelib.faces.mtcnn_networks import load_layers, offsets_of, propose
 from facelib.faces.mtcnn_pyramid import pyramid_scales
 from facelib.faces.mtcnn_weights import load_weights
 
@@ -54,8 +54,10 @@ def test_the_network_sees_each_level_as_if_alone(height: int, width: int) -> Non
     assert {side % 2 for level in levels for side in level.shape[:2]} == {0, 1}
     canvas, places = paint(levels)
     rims = [rim for place in places for rim in place.rims]
-    scores, offsets = propose(load_layers("pnet"), torch.from_numpy(canvas).permute(2, 0, 1)[None], rims)
+    layers = load_layers("pnet")
+    scores, features = propose(layers, torch.from_numpy(canvas).permute(2, 0, 1)[None], rims)
     for level, place in zip(levels, places, strict=True):
         expected_scores, expected_offsets = plain_propose(level)
         torch.testing.assert_close(scores[place.output], expected_scores, rtol=0, atol=2e-6)
-        torch.testing.assert_close(offsets[place.output], expected_offsets, rtol=0, atol=2e-5)
+        offsets = offsets_of(layers, features[place.output])
+        torch.testing.assert_close(offsets, expected_offsets, rtol=0, atol=2e-5)
