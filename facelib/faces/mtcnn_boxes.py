@@ -18,8 +18,8 @@ Indices = npt.NDArray[np.intp]
 CELL_PX = 12
 STRIDE_PX = 2
 
-_NMS_ROWS = 256
-"""Boxes compared with all earlier ones at a time; it bounds the memory that a crowd takes."""
+_NMS_PAIRS = 32_768
+"""Pairs of boxes compared at a time: their arrays stay in the cache, and a crowd takes no more memory."""
 
 
 def cell_boxes(rows: Indices, columns: Indices, offsets: Floats) -> Floats:
@@ -34,47 +34,66 @@ def cell_boxes(rows: Indices, columns: Indices, offsets: Floats) -> Floats:
     return boxes
 
 
-def by_score(scores: npt.NDArray[np.float32]) -> Indices:
-    """Indices of descending score; of equal scores the later comes first, as in the original."""
-    return np.argsort(scores, kind="stable")[::-1]
+def by_score(scores: npt.NDArray[np.float32], groups: Indices) -> Indices:
+    """Indices in ascending order of group and, in a group, of descending score.
 
-
-def keep_by_nms(boxes: Floats, threshold: float, over: Literal["union", "min"] = "union") -> Indices:
-    """Indices of the boxes that no earlier box overlaps by more than `threshold`.
-
-    `boxes` are in descending order of score. Unlike in the textbook's greedy form, a box that is itself
-    suppressed still suppresses. Overlap is the intersection's area over that of the union or of the
-    smaller box.
+    Of equal scores the later comes first, as in the original.
     """
-    if len(boxes) < 2:
-        return np.arange(len(boxes))
-    sides = np.ascontiguousarray(boxes.T)
-    area = (sides[2] - sides[0]) * (sides[3] - sides[1])
-    kept = [
-        start + np.flatnonzero(~_suppressed(sides, area, start, threshold, over))
-        for start in range(0, len(boxes), _NMS_ROWS)
-    ]
-    return np.concatenate(kept)
+    order: Indices = len(scores) - 1 - np.lexsort((-scores[::-1], groups[::-1]))
+    return order
 
 
-def _suppressed(
-    sides: Floats, area: Floats, start: int, threshold: float, over: Literal["union", "min"]
+def keep_by_nms(
+    boxes: Floats, groups: Indices, threshold: float, over: Literal["union", "min"] = "union"
 ) -> npt.NDArray[np.bool_]:
-    """Whether an earlier box suppresses each of the `_NMS_ROWS` boxes from `start` on; `sides` is (4, n)."""
-    stop = min(start + _NMS_ROWS, len(area))
-    left, top, right, bottom = sides[:, start:stop, None]
-    own = area[start:stop, None]
-    earlier = sides[:, :stop]
-    width = np.minimum(right, earlier[2]) - np.maximum(left, earlier[0])
-    height = np.minimum(bottom, earlier[3]) - np.maximum(top, earlier[1])
-    inter = np.maximum(width, 0) * np.maximum(height, 0)
-    if over == "union":
-        base = own + area[:stop] - inter
-    else:
-        base = np.minimum(own, area[:stop])
-    overlaps = inter > threshold * base
-    overlaps &= np.tri(stop - start, stop, k=start - 1, dtype=np.bool_)
-    suppressed: npt.NDArray[np.bool_] = overlaps.any(axis=1)
+    """Which boxes no earlier box of the same group overlaps by more than `threshold`.
+
+    `groups` (n,) ascend; in a group boxes are in descending order of score. Unlike in the textbook's greedy
+    form, a box that is itself suppressed still suppresses. Overlap is the intersection's area over that of
+    the union or of the smaller box.
+    """
+    kept = np.ones(len(boxes), np.bool_)
+    first = np.flatnonzero(np.diff(groups, prepend=-1))
+    sizes = np.diff(first, append=len(groups))
+    by_size = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes > 1)]
+    first, sizes = first[by_size], sizes[by_size]
+    start = 0
+    while start < len(first):
+        size = int(sizes[start])
+        stop = start + max(1, _NMS_PAIRS // size**2)
+        members = first[start:stop, None] + np.arange(size)
+        real = np.arange(size) < sizes[start:stop, None]
+        sides = boxes.take(np.minimum(members, len(boxes) - 1), axis=0).transpose(2, 0, 1).copy()
+        kept[members[real]] = ~_suppressed(sides, threshold, over)[real]
+        start = stop
+    return kept
+
+
+def _suppressed(sides: Floats, threshold: float, over: Literal["union", "min"]) -> npt.NDArray[np.bool_]:
+    """Whether an earlier box of the same row suppresses each of the boxes whose sides are (4, rows, n)."""
+    area = (sides[2] - sides[0]) * (sides[3] - sides[1])
+    rows, n = area.shape
+    suppressed = np.empty((rows, n), np.bool_)
+    step = max(1, _NMS_PAIRS // (rows * n))
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        left, top, right, bottom = sides[:, :, start:stop, None]
+        own = area[:, start:stop, None]
+        earlier = sides[:, :, None, :stop]
+        width = np.minimum(right, earlier[2])
+        width -= np.maximum(left, earlier[0])
+        height = np.minimum(bottom, earlier[3])
+        height -= np.maximum(top, earlier[1])
+        inter = np.maximum(width, 0, out=width)
+        inter *= np.maximum(height, 0, out=height)
+        if over == "union":
+            base = own + area[:, None, :stop] - inter
+        else:
+            base = np.minimum(own, area[:, None, :stop])
+        base *= threshold
+        overlaps = inter > base
+        overlaps &= np.tri(stop - start, stop, k=start - 1, dtype=np.bool_)
+        overlaps.any(axis=2, out=suppressed[:, start:stop])
     return suppressed
 
 
@@ -102,4 +121,4 @@ def place_points(boxes: Floats, relative: Floats) -> Floats:
 def clip_boxes(boxes: Floats, height: int, width: int) -> Floats:
     """Boxes limited to px 0 to width − 1 and 0 to height − 1."""
     limit = np.array([width - 1, height - 1] * 2, np.float64)
-    return np.clip(boxes, 0, limit)
+    return np.minimum(np.maximum(boxes, 0), limit)

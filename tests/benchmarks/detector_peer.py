@@ -50,17 +50,11 @@ def plain_port() -> Find:
     """The oracle of facelib's MTCNN, which is written for clarity."""
     from oracles.plain_mtcnn import PlainMtcnn
 
-    from facelib.faces.detector import DetectSettings
     from facelib.faces.models import one_thread
 
     one_thread()
-    detector = PlainMtcnn(DetectSettings(min_face_px=MIN_FACE_PX))
-
-    def faces(image: Pixels) -> int:
-        boxes, _ = detector.detect(image)
-        return len(boxes)
-
-    return lambda images: [faces(image) for image in images]
+    detector = PlainMtcnn(MIN_FACE_PX)
+    return lambda images: [len(detector.detect(image)[1]) for image in images]
 
 
 def facenet_pytorch() -> Find:

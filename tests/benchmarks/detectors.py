@@ -54,8 +54,8 @@ _NOTES = (
     "than its first network left out; as it is, it finds no face at all at a smallest face of 40 px.",
     "face_recognition doubles the image, as it does by default, and so finds faces of 40 px. YuNet has no such "
     "setting: facelib scales the image by 24 / 40, the last row does the same for OpenCV.",
-    "The oracle of the tests is written for clarity and converts the whole image anew for each box: it is no baseline of "
-    "speed, the packages are.",
+    "The oracle of the tests is written for clarity and converts the whole image anew for each box: it is no "
+    "baseline of speed, the packages are.",
     "Not compared: InsightFace and RetinaFace (weights for non-commercial use only), mediapipe (its wheel holds no "
     "model).",
 )

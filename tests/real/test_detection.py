@@ -32,14 +32,14 @@ def overlap(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArr
 
 def test_the_same_boxes_as_the_plain_cascade() -> None:
     settings = DetectSettings(retry=False)
-    fast, plain = Mtcnn(settings), PlainMtcnn(settings)
+    fast, plain = Mtcnn(settings), PlainMtcnn()
     images = [decode(path.read_bytes()).pixels for path in sorted((DATA / "images").rglob("*.jpg"))[::EVERY]]
     expected = missed = invented = 0
     furthest = 0.0
     for start in range(0, len(images), 16):
         group = [image for image in images[start : start + 16] if image is not None]
         for image, found in zip(group, fast.detect_many(group), strict=True):
-            boxes, _ = plain.detect(image)
+            boxes, _, _ = plain.detect(image)
             alike = overlap(boxes, found.boxes.astype(np.float64)) >= 0.9
             expected += len(boxes)
             missed += int((~alike.any(axis=1)).sum())

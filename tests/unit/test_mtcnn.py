@@ -14,12 +14,13 @@ import pytest
 import torch
 
 from facelib.errors import ConfigError
-from facelib.faces import mtcnn_weights
+from facelib.faces import mtcnn_cascade, mtcnn_weights
 from facelib.faces.detector import Detections, DetectSettings
-from facelib.faces.mtcnn import Mtcnn, cut
+from facelib.faces.mtcnn import Mtcnn
 from facelib.faces.mtcnn_boxes import by_score, keep_by_nms, to_square
-from facelib.faces.mtcnn_networks import load_layers, propose
-from facelib.faces.mtcnn_pyramid import normalised, pyramid, pyramid_scales
+from facelib.faces.mtcnn_crops import GREY, cut
+from facelib.faces.mtcnn_networks import load_proposer, propose
+from facelib.faces.mtcnn_pyramid import fill_level, pyramid_scales, summed_areas
 from facelib.faces.mtcnn_retry import equalised, halved, undo_halving
 
 pytestmark = pytest.mark.unit
@@ -86,15 +87,18 @@ def test_pyramid_equals_area_resize(height: int, width: int) -> None:
     image = np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8)
     scales = pyramid_scales(height, width, 20, 0.709)
     assert len(scales) >= 4
-    for scale, level in zip(scales, pyramid(image, scales), strict=True):
-        size = (int(width * scale), int(height * scale))
-        expected = (cv2.resize(image.astype(np.float32), size, interpolation=cv2.INTER_AREA) - 127.5) / 128
-        np.testing.assert_allclose(level, expected, rtol=0, atol=2e-6)
+    table = summed_areas(image)
+    for scale in scales:
+        level = np.empty((int(height * scale), int(width * scale), 3), np.float32)
+        fill_level(table, level)
+        expected = cv2.resize(image.astype(np.float32), level.shape[1::-1], interpolation=cv2.INTER_AREA)
+        np.testing.assert_allclose(level, (expected - 127.5) / 128, rtol=0, atol=2e-6)
 
 
 def test_pyramid_of_a_picture_beyond_int32_sums() -> None:
     image = np.full((2910, 2910, 3), 255, np.uint8)
-    (level,) = pyramid(image, [0.01])
+    level = np.empty((29, 29, 3), np.float32)
+    fill_level(summed_areas(image), level)
     np.testing.assert_allclose(level, 127.5 / 128, rtol=0, atol=1e-6)
 
 
@@ -106,66 +110,74 @@ def test_scales_start_at_the_smallest_face_and_stop_above_ten_px() -> None:
     assert pyramid_scales(10, 400, 12, 0.709) == []
 
 
-def test_of_equal_scores_the_later_comes_first() -> None:
-    assert by_score(np.array([0.5, 0.9, 0.9, 0.7], np.float32)).tolist() == [2, 1, 3, 0]
+def test_scores_descend_in_each_group_and_of_equal_ones_the_later_comes_first() -> None:
+    scores = np.array([0.5, 0.9, 0.9, 0.7, 0.1, 0.8], np.float32)
+    assert by_score(scores, np.array([1, 1, 1, 1, 0, 0])).tolist() == [5, 4, 2, 1, 3, 0]
 
 
 def test_saturated_scores_are_equal() -> None:
     """An image scored by an empty network with a large bias: no score reaches 1."""
-    layers = {key: torch.zeros_like(value) for key, value in load_layers("pnet").items()}
+    layers = {key: torch.zeros_like(value) for key, value in load_proposer().items()}
     for bias in (17.0, 40.0):
         layers["face.bias"][:] = bias
-        scores, _ = propose(layers, torch.zeros(1, 3, 12, 12))
+        scores, _ = propose(layers, torch.zeros(1, 3, 12, 12), ())
         assert scores.item() == np.nextafter(np.float32(1), np.float32(0))
 
 
 def test_nms_lets_suppressed_boxes_suppress() -> None:
     """In a chain a–b–c only neighbours overlap by more than 0.5: greedy NMS would keep c."""
     chain = np.array([[0, 0, 10, 10], [3, 0, 13, 10], [6, 0, 16, 10], [40, 0, 50, 10]], np.float64)
-    assert keep_by_nms(chain, 0.5).tolist() == [0, 3]
+    assert keep_by_nms(chain, np.zeros(4, np.intp), 0.5).tolist() == [True, False, False, True]
 
 
 @pytest.mark.parametrize("over", ["union", "min"])
 def test_nms_equals_its_definition(over: Literal["union", "min"]) -> None:
-    """Pair by pair in Python, on more boxes than are compared at a time."""
+    """Pair by pair in Python, on groups of very different sizes, one with more boxes than are compared at a time."""
     rng = np.random.default_rng(11)
-    corner = rng.uniform(0, 300, (600, 2))
-    boxes = np.concatenate((corner, corner + rng.uniform(10, 40, (600, 2))), axis=1)
-    plain_boxes = boxes.tolist()
+    corner = rng.uniform(0, 300, (700, 2))
+    boxes = np.concatenate((corner, corner + rng.uniform(10, 40, (700, 2))), axis=1)
+    groups = np.repeat([0, 2, 3, 4, 9], [40, 1, 600, 2, 57])
+    members = list(zip(groups.tolist(), boxes.tolist(), strict=True))
     expected = [
-        i for i, box in enumerate(plain_boxes) if all(_share(box, earlier, over) <= 0.3 for earlier in plain_boxes[:i])
+        all(_share(box, earlier, over) <= 0.3 for other, earlier in members[:i] if other == group)
+        for i, (group, box) in enumerate(members)
     ]
-    assert 50 < len(expected) < 300
-    assert keep_by_nms(boxes, 0.3, over).tolist() == expected
+    assert 50 < sum(expected[41:641]) < 300
+    assert keep_by_nms(boxes, groups, 0.3, over).tolist() == expected
 
 
 def test_nms_over_the_smaller_box_drops_a_box_inside_another() -> None:
     nested = np.array([[0, 0, 100, 100], [40, 40, 50, 50]], np.float64)
-    assert keep_by_nms(nested, 0.7).tolist() == [0, 1]
-    assert keep_by_nms(nested, 0.7, over="min").tolist() == [0]
+    assert keep_by_nms(nested, np.zeros(2, np.intp), 0.7).tolist() == [True, True]
+    assert keep_by_nms(nested, np.zeros(2, np.intp), 0.7, over="min").tolist() == [True, False]
+    assert keep_by_nms(nested, np.array([0, 1]), 0.7, over="min").tolist() == [True, True]
 
 
 def test_squares_keep_centre_and_longer_side() -> None:
     np.testing.assert_allclose(to_square(np.array([[10.0, 0, 20, 40]])), [[-5, 0, 35, 40]])
 
 
+def _ramp(height: int, width: int, down: int) -> Any:
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([2 * columns + down * rows] * 3, axis=2).astype(np.uint8)
+
+
 def test_cut_is_bilinear_and_zero_outside() -> None:
-    height, width, side = 40, 60, 24
-    ramp = np.fromfunction(lambda y, x: 2 * x + 3 * y, (height, width))
-    planes = torch.from_numpy(np.stack([ramp] * 3).astype(np.float32))[None]
-    boxes = np.array([[5.0, 4, 29, 28], [-10, 10, 14, 34]])
-    crops = cut(planes, boxes, side).numpy()
-    for (left, top, right, bottom), crop in zip(boxes, crops, strict=True):
+    """Ramps of two images, of which bilinear interpolation is exact; batches that end inside an image."""
+    side = 24
+    sizes = [(40, 60, 3), (50, 30, 1)]
+    images = [_ramp(*size) for size in sizes]
+    owners = np.array([0, 0, 0, 1, 1])
+    boxes = np.array([[5.0, 4, 29, 28], [-10, 10, 14, 34], [3, 3, 12, 12], [2, 30, 28.5, 56.5], [1, 2, 9, 10]])
+    batches = list(cut(images, owners, boxes, side, 2))
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+    for crop, owner, (left, top, right, bottom) in zip(torch.cat(batches).numpy(), owners, boxes, strict=True):
+        height, width, down = sizes[owner]
         x = np.linspace(left, right, side) * (width - 1) / width
-        y = np.linspace(top, bottom, side) * (height - 1) / height
-        expected = np.where(x >= 0, 2 * x + 3 * y[:, None], 0)
-        np.testing.assert_allclose(crop, np.stack([expected] * 3), rtol=0, atol=1e-3)
-
-
-def test_normalised_range() -> None:
-    planes = normalised(np.array([[[0, 255, 128], [255, 0, 127]]], np.uint8))
-    low, high = -127.5 / 128, 127.5 / 128
-    assert planes.tolist() == [[[[low, high]], [[high, low]], [[0.5 / 128, -0.5 / 128]]]]
+        y = (np.linspace(top, bottom, side) * (height - 1) / height)[:, None]
+        shown = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+        expected = np.where(shown, 2 * x + down * y - GREY, 0)
+        np.testing.assert_allclose(crop, np.stack([expected] * 3), rtol=0, atol=2e-3)
 
 
 def test_boxes_lie_inside_a_picture_that_cuts_the_face(plain: Mtcnn) -> None:
@@ -198,9 +210,23 @@ def test_views_and_read_only_images_are_taken(plain: Mtcnn) -> None:
 
 
 def test_many_equals_one_by_one(plain: Mtcnn) -> None:
-    images = [PICTURES[name] for name in ("astronaut_third", "flat", "cartoon_one")]
+    """Bit for bit, though levels of several images share a canvas and their crops a batch."""
+    images = [picture for _, picture in sorted(PICTURES.items()) if max(picture.shape) < 600]
+    assert len(images) >= 10
     for one, found in zip(images, plain.detect_many(images), strict=True):
         _assert_equal(plain.detect(one), found)
+    for one, found in zip(images[::-1], plain.detect_many(images[::-1]), strict=True):
+        _assert_equal(plain.detect(one), found)
+
+
+def test_a_large_image_is_scanned_in_strips(plain: Mtcnn, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = PICTURES["astronaut"]
+    whole = plain.detect(picture)
+    monkeypatch.setattr(mtcnn_cascade, "_STRIP_PX", 3000)
+    strips = plain.detect(picture)
+    assert len(whole) > 0
+    np.testing.assert_allclose(strips.boxes, whole.boxes, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(strips.scores, whole.scores, rtol=0, atol=1e-5)
 
 
 def test_retry_changes_nothing_where_a_face_was_found(plain: Mtcnn) -> None:

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from facelib.faces.mtcnn_canvas import lay_out, paint
-from facelib.faces.mtcnn_networks import load_layers, offsets_of, propose
+from facelib.faces.mtcnn_canvas import lay_out
+from facelib.faces.mtcnn_networks import load_proposer, offsets_of, propose
 from facelib.faces.mtcnn_pyramid import pyramid_scales
 from facelib.faces.mtcnn_weights import load_weights
 
 pytestmark = pytest.mark.unit
 
-SIZES = [(512, 512), (250, 250), (480, 640), (300, 1900), (1900, 300), (61, 333), (40, 40)]
+IMAGES = [[(512, 512)], [(250, 250)] * 8, [(480, 640), (61, 333)], [(300, 1900)], [(1900, 300), (40, 40)], [(40, 40)]]
 
 
-def levels_of(height: int, width: int) -> list[tuple[int, int]]:
-    return [(int(height * s), int(width * s)) for s in pyramid_scales(height, width, 20, 0.709)]
+def levels_of(images: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((int(h * s), int(w * s)) for h, w in images for s in pyramid_scales(h, w, 20, 0.709))
 
 
-@pytest.mark.parametrize(("height", "width"), SIZES)
-def test_levels_lie_apart_at_even_places(height: int, width: int) -> None:
-    sizes = levels_of(height, width)
-    places, canvas_height, canvas_width = lay_out(sizes)
-    taken = np.zeros((canvas_height, canvas_width), int)
-    for place, size in zip(places, sizes, strict=True):
-        assert (place.height, place.width) == size
-        assert place.top % 2 == place.left % 2 == canvas_height % 2 == canvas_width % 2 == 0
-        inside = taken[place.top : place.top + place.height, place.left : place.left + place.width]
-        assert inside.shape == size
+@pytest.mark.parametrize("images", IMAGES)
+def test_levels_lie_apart_at_even_places_and_fill_most_of_the_canvas(images: list[tuple[int, int]]) -> None:
+    sizes = levels_of(images)
+    layout = lay_out(sizes)
+    assert layout.height % 2 == layout.width % 2 == 0
+    taken = np.zeros((layout.height, layout.width), int)
+    for (top, left), (height, width) in zip(layout.corners, sizes, strict=True):
+        assert top % 2 == left % 2 == 0
+        inside = taken[top : top + height, left : left + width]
+        assert inside.shape == (height, width)
         inside += 1
     assert taken.max() == 1
+    assert taken.mean() > 0.5
 
 
-def plain_propose(level: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[type-arg]
+def plain_propose(level: npt.NDArray[np.float32]) -> tuple[torch.Tensor, torch.Tensor]:
     """The network as published, on one level (h, w, 3): probability of a face, and offsets."""
     w = {key: torch.from_numpy(value) for key, value in load_weights("pnet").items()}
     x = torch.from_numpy(level).permute(2, 0, 1)[None]
@@ -47,17 +49,22 @@ def plain_propose(level: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:  # ty
     return scores, F.conv2d(x, w["offsets.weight"], w["offsets.bias"])[0].permute(1, 2, 0)
 
 
-@pytest.mark.parametrize(("height", "width"), [(250, 250), (161, 120), (97, 203)])
-def test_the_network_sees_each_level_as_if_alone(height: int, width: int) -> None:
-    rng = np.random.default_rng(height)
-    levels = [rng.uniform(-1, 1, (*size, 3)).astype(np.float32) for size in levels_of(height, width)]
-    assert {side % 2 for level in levels for side in level.shape[:2]} == {0, 1}
-    canvas, places = paint(levels)
-    rims = [rim for place in places for rim in place.rims]
-    layers = load_layers("pnet")
-    scores, features = propose(layers, torch.from_numpy(canvas).permute(2, 0, 1)[None], rims)
-    for level, place in zip(levels, places, strict=True):
+@pytest.mark.parametrize("images", IMAGES)
+def test_a_level_on_a_canvas_is_seen_as_by_itself(images: list[tuple[int, int]]) -> None:
+    rng = np.random.default_rng(len(images))
+    sizes = levels_of(images)
+    levels = [rng.uniform(-1, 1, (*size, 3)).astype(np.float32) for size in sizes]
+    assert {side % 2 for size in sizes for side in size} == {0, 1}
+    layout = lay_out(sizes)
+    canvas = rng.uniform(-9, 9, (layout.height, layout.width, 3)).astype(np.float32)
+    for level, (top, left) in zip(levels, layout.corners, strict=True):
+        canvas[top : top + level.shape[0], left : left + level.shape[1]] = level
+    layers = load_proposer()
+    scores, features = propose(layers, torch.from_numpy(canvas).permute(2, 0, 1)[None], layout.edges)
+    for i, level in enumerate(levels):
         expected_scores, expected_offsets = plain_propose(level)
-        torch.testing.assert_close(scores[place.output], expected_scores, rtol=0, atol=2e-6)
-        offsets = offsets_of(layers, features[place.output])
-        torch.testing.assert_close(offsets, expected_offsets, rtol=0, atol=2e-5)
+        own = layout.owners == i
+        assert own.sum() == expected_scores.numel()
+        torch.testing.assert_close(scores[own], expected_scores.flatten(), rtol=0, atol=3e-6)
+        offsets = offsets_of(layers, features[own])
+        torch.testing.assert_close(offsets, expected_offsets.flatten(0, 1), rtol=0, atol=3e-5)
