@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import resource
 import signal
 import socket
 import subprocess
@@ -171,8 +170,19 @@ def _answer(work: Work, items: list[bytes], timeout_s: float) -> tuple[Any, ...]
         return ("raised", type(error).__name__, traceback.format_exc())
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return ("done", results, time.process_time() - begun, peak)
+    return ("done", results, time.process_time() - begun, peak_resident_bytes())
+
+
+def peak_resident_bytes(pid: int | Literal["self"] = "self") -> int:
+    """Largest resident size of a process so far; 0 where the system does not tell.
+
+    From proc(5): what getrusage(2) tells of a program includes the process that started it.
+    """
+    with suppress(OSError), open(f"/proc/{pid}/status") as file:
+        for line in file:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _failed(error: Exception) -> tuple[str, Exception]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import resource
 import time
 from typing import Any
 
@@ -30,6 +29,7 @@ from facelib.images.shards import (
     plan_shards,
     planned_rows,
 )
+from facelib.isolation import peak_resident_bytes
 from facelib.reasons import ImageReason
 from facelib.spark.context import StageContext, log_event
 from facelib.spark.duplicate_frames import duplicate_frame
@@ -160,13 +160,9 @@ def _extract_shard(shard: dict[str, Any], config: PipelineConfig, place: Place, 
             "denied": [sorted(m.uri for m in members if m.image_id in denied)[:_SAMPLE_KEYS]],
             "bytes_read": [sum(sizes)],
             "cpu_seconds": [time.process_time() - begun + to_rows.cpu_seconds - begun_inside],
-            "peak_bytes": [max(to_rows.peak_bytes, _peak_bytes())],
+            "peak_bytes": [max(to_rows.peak_bytes, peak_resident_bytes())],
         }
     )
-
-
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _wanted(context: StageContext, listing: Listing, plan: ShardPlan, names: dict[str, str]) -> DataFrame:

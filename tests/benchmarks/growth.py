@@ -59,7 +59,9 @@ def _measured(n: int) -> dict[str, Any]:
 
 def _extract(images: str, out: str) -> Iterator[tuple[str, float]]:
     """The figures of one extraction, measured by its driver."""
+    from benchmarks.timing import child_pids
     from facelib.cli.main import main
+    from facelib.isolation import peak_resident_bytes
     from facelib.spark.run_record import RunRecord, latest_run_id
     from facelib.spark.session import SparkSettings, build_session
     from facelib.storage import open_store
@@ -71,22 +73,8 @@ def _extract(images: str, out: str) -> Iterator[tuple[str, float]]:
         yield "tasks", stages["extract"]["cpu_seconds"]
         yield "seconds", stages["extract"]["seconds"] + stages["images"]["seconds"]
         yield "worker_mb", stages["extract"]["worker_peak_mb"]
-        yield "driver_mb", _peak_mb(os.getpid())
-        yield "jvm_mb", max(_peak_mb(pid) for pid in _children(os.getpid()))
-
-
-def _children(pid: int) -> list[int]:
-    from benchmarks.timing import child_pids
-
-    return sorted(child_pids(pid))
-
-
-def _peak_mb(pid: int) -> int:
-    """Largest resident size so far, from proc(5)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) // 1024
-    return 0
+        yield "driver_mb", peak_resident_bytes() >> 20
+        yield "jvm_mb", max(peak_resident_bytes(pid) for pid in child_pids(os.getpid())) >> 20
 
 
 if __name__ == "__main__":

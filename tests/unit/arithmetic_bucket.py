@@ -6,7 +6,6 @@ As a program: lists it, plans its shards, and prints what that took as JSON.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
@@ -77,6 +76,7 @@ def cut_off_at(number: int) -> Callable[[int], None]:
 
 def main(n: int, fail_at: int, output: str) -> None:
     from facelib.images.shards import PLANNED, plan_shards
+    from facelib.isolation import peak_resident_bytes
     from facelib.spark.listing import list_archive
     from facelib.spark.pipeline_config import PipelineConfig
     from facelib.storage import open_store, s3
@@ -89,7 +89,7 @@ def main(n: int, fail_at: int, output: str) -> None:
         listing = list_archive("s3://archive/collection", config, open_store(output))
         plan = plan_shards(listing.objects, PLANNED.empty_table(), (), "x", config.extract)
         found["shards"] = len(plan.todo)
-        found["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        found["peak_bytes"] = peak_resident_bytes()
         found["rows"] = listing.n
         uris, etags = (listing.objects.column(name).to_numpy(zero_copy_only=False).tolist() for name in ("uri", "etag"))
         found["exact"] = all(
