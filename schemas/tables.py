@@ -30,7 +30,7 @@ IMAGE_MEASURES = (
     Column("dhash_mirror", _I, "dhash of the mirror image; null when not decoded", nullable=True),
     Column("brightness", _F, "mean luma", "0–1", True, 0, 1),
     Column("contrast", _F, "standard deviation of luma", "0–0.5", True, 0, 0.5),
-    Column("sharpness", _F, "variance of the Laplacian of luma at 256 px on the longer side", "", True, 0),
+    Column("sharpness", _F, "variance of the Laplacian of luma, images above 256 px reduced to that", "", True, 0),
     Column("entropy_bits", _F, "Shannon entropy of the luma histogram", "bit", True, 0, 8),
     Column("colourfulness", _F, "Hasler and Süsstrunk's M3; 0 for grey, about 100 for vivid pictures", "", True, 0),
     Column("aspect", _F, "upright width over height; null when no header could be read", "", True, 0),

@@ -120,8 +120,12 @@ def planned_rows(shards: Sequence[Shard]) -> pa.Table:
     return pa.table([names, members], schema=PLANNED)
 
 
+ShardRow = tuple[str, list[str], list[str], list[str], list[int]]
+"""A shard's name, and image_ids, uris, etags and sizes in bytes of its members."""
+
+
 class ShardRows:
-    """Rows (name, image_ids, uris, etags, sizes) of shards, made when they are asked for."""
+    """Rows of shards, made when they are asked for."""
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = shards
@@ -129,7 +133,7 @@ class ShardRows:
     def __len__(self) -> int:
         return len(self._shards)
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+    def __iter__(self) -> Iterator[ShardRow]:
         return ((shard.name, *shard.columns()) for shard in self._shards)
 
 

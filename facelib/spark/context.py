@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from tqdm import tqdm
@@ -81,7 +82,7 @@ class StageContext:
             watcher.start()
         try:
             yield
-        except PySparkException as error:
+        except (PySparkException, Py4JJavaError) as error:
             cause = _cause(str(error))
             if cause is None:
                 raise

@@ -25,6 +25,7 @@ from facelib.images.shards import (
     ListedImage,
     Shard,
     ShardPlan,
+    ShardRow,
     ShardRows,
     plan_shards,
     planned_rows,
@@ -36,17 +37,12 @@ from facelib.spark.duplicate_frames import duplicate_frame
 from facelib.spark.listing import Listing
 from facelib.spark.pipeline_config import PipelineConfig
 from facelib.spark.tables import Place, read_frame, to_parquet
-from facelib.spark.tasks import Batches, map_batches
+from facelib.spark.tasks import run_each
 from facelib.spark.types import spark_schema
 from facelib.spark.worker import extractor
 from facelib.storage import Fetcher, ObjectStore, open_store
 from schemas.tables import EXTRACTED, FACES, IMAGES
 
-_SHARD_ROW = "name string, image_ids array<string>, uris array<string>, etags array<string>, sizes array<bigint>"
-_RESULT = (
-    "shard string, images long, faces long, n_denied long, denied array<string>, bytes_read long, "
-    "cpu_seconds double, peak_bytes long"
-)
 _SAMPLE_KEYS = 3
 IMAGE_STORE_COLUMNS = [c.name for c in IMAGES if c.name in EXTRACTED.names]
 
@@ -102,18 +98,16 @@ def _save_plan(shards: list[Shard], store: ObjectStore, folder: str) -> None:
     store.put(f"{folder}/plans/{digest(*(s.name for s in shards))}.parquet", sink.getvalue())
 
 
-def _run_shards(context: StageContext, plan: ShardPlan, folder: str) -> list[Any]:
+def _run_shards(context: StageContext, plan: ShardPlan, folder: str) -> list[dict[str, Any]]:
     if not plan.todo:
         return []
     rows = ShardRows(plan.todo)
-    spark = context.spark
-    shards = spark.createDataFrame(spark.sparkContext.parallelize(rows, len(rows)), _SHARD_ROW)
-    task = _shard_task(context.config, context.place, folder)
+    config, place = context.config, context.place
     with context.job(f"extract {len(rows)} shards", len(rows)):
-        return list(map_batches(shards, task, _RESULT).collect())
+        return run_each(context.spark, rows, lambda shard: _extract_shard(shard, config, place, folder))
 
 
-def _check_access(results: list[Any], listing: Listing, config: PipelineConfig) -> None:
+def _check_access(results: list[dict[str, Any]], listing: Listing, config: PipelineConfig) -> None:
     denied = sum(r["n_denied"] for r in results)
     if denied > config.extract.max_denied_share * listing.n:
         samples = sorted(uri for r in results for uri in r["denied"])[:_SAMPLE_KEYS]
@@ -123,19 +117,9 @@ def _check_access(results: list[Any], listing: Listing, config: PipelineConfig) 
         )
 
 
-def _shard_task(config: PipelineConfig, place: Place, folder: str) -> Any:
-    """The function each task runs: one row in (a shard), one row out (its figures), one file written."""
-
-    def run(batches: Batches) -> Batches:
-        for batch in batches:
-            for shard in batch.to_pylist():
-                yield _extract_shard(shard, config, place, folder)
-
-    return run
-
-
-def _extract_shard(shard: dict[str, Any], config: PipelineConfig, place: Place, folder: str) -> pa.RecordBatch:
-    columns = (shard["image_ids"], shard["uris"], shard["etags"], shard["sizes"])
+def _extract_shard(shard: ShardRow, config: PipelineConfig, place: Place, folder: str) -> dict[str, Any]:
+    """What each task does: extract a shard, write its file, return its figures."""
+    name, *columns = shard
     members = [ListedImage(*values) for values in zip(*columns, strict=True)]
     fetcher = Fetcher(config.storage)
     to_rows = extractor(RowSettings(config.decode, config.detect))
@@ -148,21 +132,19 @@ def _extract_shard(shard: dict[str, Any], config: PipelineConfig, place: Place, 
         return data
 
     table = extract(members, fetch, to_rows, config.decode.max_object_bytes, config.extract.read_threads)
-    name = shard["name"] + (INCOMPLETE if has_retryable_failure(table) else "")
+    name += INCOMPLETE if has_retryable_failure(table) else ""
     open_store(place.uri, place.settings).put(f"{folder}/{name}.parquet", to_parquet(table, EXTRACTED))
     denied = set(image_ids_with(table, ImageReason.ACCESS_DENIED))
-    return pa.RecordBatch.from_pydict(
-        {
-            "shard": [name],
-            "images": [len(members)],
-            "faces": [len(table) - table.column("face_index").null_count],
-            "n_denied": [len(denied)],
-            "denied": [sorted(m.uri for m in members if m.image_id in denied)[:_SAMPLE_KEYS]],
-            "bytes_read": [sum(sizes)],
-            "cpu_seconds": [time.process_time() - begun + to_rows.cpu_seconds - begun_inside],
-            "peak_bytes": [max(to_rows.peak_bytes, peak_resident_bytes())],
-        }
-    )
+    return {
+        "shard": name,
+        "images": len(members),
+        "faces": len(table) - table.column("face_index").null_count,
+        "n_denied": len(denied),
+        "denied": sorted(m.uri for m in members if m.image_id in denied)[:_SAMPLE_KEYS],
+        "bytes_read": sum(sizes),
+        "cpu_seconds": time.process_time() - begun + to_rows.cpu_seconds - begun_inside,
+        "peak_bytes": max(to_rows.peak_bytes, peak_resident_bytes()),
+    }
 
 
 def _wanted(context: StageContext, listing: Listing, plan: ShardPlan, names: dict[str, str]) -> DataFrame:

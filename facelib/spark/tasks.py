@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.machinery import PathFinder
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -14,6 +14,16 @@ from pyspark.sql.types import StructType
 
 Batches = Iterator[pa.RecordBatch]
 T = TypeVar("T")
+R = TypeVar("R")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Items(Protocol[T_co]):
+    """Items that are counted, and made when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[T_co]: ...
 
 
 def map_items(
@@ -36,6 +46,21 @@ def map_items(
                 yield from function(shared.value[i])
 
     return map_batches(rows, run, schema)
+
+
+def run_each(spark: SparkSession, items: Items[T], function: Callable[[T], R]) -> list[R]:
+    """What `function` gives for each item, in order; one task per item, which alone receives it.
+
+    Items and results are pickled, so both must be small. No frame is involved: one that is made of Python rows costs
+    every task a second worker.
+    """
+
+    def run(received: Iterator[T]) -> Iterator[R]:
+        settle()
+        return map(function, received)
+
+    results: list[R] = spark.sparkContext.parallelize(items, len(items)).mapPartitions(run).collect()
+    return results
 
 
 def map_batches(frame: DataFrame, function: Callable[[Batches], Batches], schema: str | StructType) -> DataFrame:

@@ -144,9 +144,12 @@ def _groups(sets: Sequence[Pictures]) -> Result:
         "largest",
         "its diameter, bits",
         "of two pictures",
+        "precision",
+        "recall",
     )
     notes = (
-        "Of two pictures: groups that hold copies of more than one picture. Diameter: the largest distance inside.",
+        "Of two pictures: groups that hold copies of more than one picture. Diameter: the largest distance inside. "
+        "Precision and recall: pairs in one group against pairs of copies of one picture, the picture included.",
     )
     return Result("Groups", columns, tuple(rows), notes, text_columns=2)
 
@@ -160,10 +163,25 @@ def _group_figures(hashes: Ints, source: Ints, distance: int) -> tuple[str, ...]
     labels = near_duplicate_groups(hashes[:, 0], hashes[:, 1], distance)
     n = labels.max(initial=-1) + 1
     if not n:
-        return str(len(labels)), "0", "–", "–", "0"
+        return str(len(labels)), "0", "–", "–", "0", "–", "–"
     largest = hashes[labels == np.bincount(labels[labels >= 0]).argmax()]
     glued = sum(len(set(source[labels == g])) > 1 for g in range(n))
-    return str(len(labels)), str(n), str(len(largest)), f"{_apart(largest, largest).max():.0f}", str(glued)
+    diameter = f"{_apart(largest, largest).max():.0f}"
+    return str(len(labels)), str(n), str(len(largest)), diameter, str(glued), *_precision_recall(labels, source)
+
+
+def _precision_recall(labels: Ints, source: Ints) -> tuple[str, str]:
+    """Of the pairs with equal labels, none of them negative, as a finding of the pairs of equal source."""
+    grouped = labels >= 0
+    together, true, both = (
+        int((sizes * (sizes - 1) // 2).sum())
+        for sizes in (
+            np.unique(labels[grouped], return_counts=True)[1],
+            np.unique(source, return_counts=True)[1],
+            np.unique(np.stack([labels, source])[:, grouped], axis=1, return_counts=True)[1],
+        )
+    )
+    return f"{both / together:.3f}", f"{both / true:.3f}" if true else "–"
 
 
 def _cost(sizes: Sequence[int]) -> Result:

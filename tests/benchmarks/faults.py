@@ -52,6 +52,8 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
     n, repetitions = (200, 1) if quick else (5000, 3)
     images = small_faces(n)
     faulty, plain = [], []
+    with _server(small_faces(64), "none") as (env, _):
+        os.environ.update(env)  # Python workers keep the credentials that the session starts with
     with build_session(SparkSettings(master="local[2,4]"), "facelib-bench") as spark:
         _pass(spark, small_faces(64), "none")
         for repetition in range(repetitions):

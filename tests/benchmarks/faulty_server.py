@@ -36,7 +36,8 @@ class Faults:
         with self.lock:
             self.attempts[key] += 1
             fault = _drawn(PERMANENT, key) or _drawn(TRANSIENT, f"{key} {self.attempts[key]}")
-            self.injected[str(fault)] += fault is not None
+            if fault is not None:
+                self.injected[str(fault)] += 1
         return fault  # type: ignore[return-value]
 
 

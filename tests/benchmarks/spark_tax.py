@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import active_children
 from pathlib import Path
@@ -21,7 +21,9 @@ from benchmarks.archives import BUILD, Archive, archive, evenly
 from benchmarks.results_file import Result
 from benchmarks.timing import child_pids, middle, ratios, spread, tree_cpu_seconds
 from facelib.config import config_dict, config_hash
+from facelib.faces.image_rows import isolated_work
 from facelib.images.shards import PLANNED, ListedImage, ShardSettings, plan_shards
+from facelib.isolation import Isolated
 from facelib.spark.context import StageContext
 from facelib.spark.embed_stage import embed_stage
 from facelib.spark.extract_stage import extract_stage
@@ -72,15 +74,26 @@ class _Contest:
 
     def on_spark(self, n: int, config: PipelineConfig) -> dict[str, Cost]:
         """The stages of `n` images in a new output folder."""
+        context = self._extracted(n, config)
+        embed_stage(context)
+        return {
+            name: Cost(facts.get("cpu_seconds", 0.0), facts["processes_cpu_seconds"], facts["seconds"])
+            for name, facts in context.record.stages.items()
+        }
+
+    def _extracted(self, n: int, config: PipelineConfig) -> StageContext:
         place = Place(tempfile.mkdtemp(dir=self.scratch), config.storage)
         record = RunRecord.begin(str(self.source.images), {}, config_dict(config), config_hash(config))
         context = _Metered(self.spark, config, place, record)
         extract_stage(context, _listing(self.source, n, config))
-        embed_stage(context)
-        return {
-            name: Cost(facts.get("cpu_seconds", 0.0), facts["processes_cpu_seconds"], facts["seconds"])
-            for name, facts in record.stages.items()
-        }
+        return context
+
+    def warm_up(self, config: PipelineConfig) -> None:
+        """Load code and models on both sides. Embedding ends the extracting children, so extraction comes last."""
+        single = replace(config, extract=replace(config.extract, shard_images=1))
+        self.on_spark(_WARM_UP, single)
+        self._extracted(_WARM_UP, single)
+        self.in_pool(_WARM_UP, single)
 
     def in_pool(self, n: int, config: PipelineConfig) -> dict[str, Cost]:
         """The same functions on the same shards."""
@@ -102,17 +115,18 @@ class _Contest:
 def run(data: Path | None, quick: bool = False) -> list[Result]:
     """CPU and wall seconds of both, and their ratio within each repetition."""
     source = archive(data)
-    n = min(24 if quick else 1000, len(source.members()))
+    n = min(24 if quick else 2736, len(source.members()))
     config = PipelineConfig(
         extract=ShardSettings(shard_images=6) if quick else ShardSettings(),
         spark=SparkSettings(master=f"local[{plain_pool.PROCESSES},4]"),
     )
-    rounds = _rounds(source, n, config, 1 if quick else 3)
+    rounds = _rounds(source, n, config, 1 if quick else 5)
     spark, pool = ([r[i] for r in rounds] for i in (0, 1))
     notes = (
         f"{n} images of {source.name} in shards of {config.extract.shard_images}; {config.spark.master} against a pool "
         f"of {plain_pool.PROCESSES} processes; {len(rounds)} interleaved repetitions; one thread in each process.",
-        f"Before each repetition both sides run {_WARM_UP} images in shards of one, so models and code are loaded.",
+        f"Before each side's turn both run {_WARM_UP} images in shards of one, so models and code are loaded. On Spark "
+        f"that costs {_start_cpu_seconds():.1f} s CPU per worker, once, for the child that decodes and detects.",
         "Python tasks: CPU time inside the task functions. All processes: driver, and JVM with its Python workers, or "
         "the pool's processes. Ratios are medians of the ratio within each repetition.",
         f"The tables `images` and `faces`, which only Spark writes here: {_tables(spark)}.",
@@ -125,7 +139,6 @@ def _rounds(
     source: Archive, n: int, config: PipelineConfig, repetitions: int
 ) -> list[tuple[dict[str, Cost], dict[str, Cost]]]:
     BUILD.mkdir(parents=True, exist_ok=True)
-    single = replace(config, extract=replace(config.extract, shard_images=1))
     with tempfile.TemporaryDirectory(dir=BUILD) as scratch, _session(config) as spark:
         jvm = child_pids(os.getpid())
         with plain_pool.start() as pool:
@@ -135,10 +148,19 @@ def _rounds(
             for repetition in range(repetitions):
                 found = {}
                 for way in ways[:: -1 if repetition % 2 else 1]:
-                    way(_WARM_UP, single)
+                    contest.warm_up(config)
                     found[way.__name__] = way(n, config)
                 rounds.append((found["on_spark"], found["in_pool"]))
     return rounds
+
+
+def _start_cpu_seconds() -> float:
+    """CPU of a child that starts, loads its models and ends."""
+    begun = os.times()
+    with closing(Isolated(isolated_work, plain_pool.SETTINGS, plain_pool.SETTINGS.decode.timeout_s)) as to_rows:
+        to_rows([b""])
+    ended = os.times()
+    return ended.children_user + ended.children_system - begun.children_user - begun.children_system
 
 
 @contextmanager

@@ -76,6 +76,14 @@ def test_stages_one_by_one_and_a_gate_that_closes(spark, archive, tmp_path: Path
     assert "published and never changes" in said(capsys)
 
 
+def test_a_wrong_model_file_shows_in_a_task_and_is_a_wrong_setting(spark, archive, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    copy_image(archive, sorted(archive.planted["subject_of"])[0], tmp_path / "images" / "a.jpg")
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    yunet = ("--set", "detect.detector=yunet", "--set", f"detect.model_path={tmp_path / 'model.onnx'}")
+    assert facelib("extract", "--images", str(tmp_path / "images"), "--output", str(tmp_path / "out"), *yunet) == 2
+    assert said(capsys).startswith("facelib: model_path is not a whole ONNX model")
+
+
 def test_crash_of_a_task_is_reported_and_not_published(spark, archive, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     copy_image(archive, sorted(archive.planted["subject_of"])[0], tmp_path / "images" / "a.jpg")
     out = tmp_path / "out"
