@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from oracles.box_agreement import ALIKE, agreement
+
 from benchmarks.archives import archive, evenly
 from benchmarks.harness import CHECKOUT
 from benchmarks.peer_venv import PeerVenv, peer_venv
 from benchmarks.results_file import Result
 from benchmarks.timing import middle, ratios, spread
 from facelib.errors import ConfigError
+from facelib.images.decode import decode
 from facelib.isolation import ENVIRONMENT
 
 PACKAGES = ("numpy", "torch", "opencv-python-headless", "onnxruntime", "dlib-bin")
@@ -109,7 +112,25 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
         *_NOTES,
         *(f"Missing: {ENTRIES[key].title} ({reason})." for key, reason in missing.items()),
     )
-    return [table(scores, {side: len(paths) for side, paths in sets.items()}, notes)]
+    compared = _agreement(name, evenly(images, counts[250]) if quick else images)
+    return [table(scores, {side: len(paths) for side, paths in sets.items()}, notes), compared]
+
+
+def _agreement(name: str, paths: Sequence[Path]) -> Result:
+    """The default detector against the oracle of the tests."""
+    found = agreement(pixels for path in paths if (pixels := decode(path.read_bytes()).pixels) is not None)
+    same = found.expected - found.missed
+    row = (
+        name,
+        f"{found.images:,}",
+        f"{found.expected:,}",
+        f"{same:,} ({same / max(found.expected, 1):.2%})",
+        f"{found.invented:,}",
+        f"{found.furthest_px:.4f}",
+    )
+    columns = ("images of", "images", "boxes of the oracle", f"found at IoU ≥ {ALIKE}", "others found", "furthest, px")
+    notes = ("Without retries. Furthest: the largest difference of a coordinate between two boxes that are the same.",)
+    return Result("Boxes of facelib mtcnn and of the tests' oracle", columns, (row,), notes)
 
 
 def compare(
