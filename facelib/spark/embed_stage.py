@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facelib.embeddings.embed import CHIP_COLUMNS, embed
@@ -17,12 +15,10 @@ from facelib.images.shards import INCOMPLETE
 from facelib.spark.context import StageContext
 from facelib.spark.pipeline_config import EmbedSettings
 from facelib.spark.tables import Place, to_parquet
-from facelib.spark.tasks import Batches, map_items
+from facelib.spark.tasks import run_each
 from facelib.spark.worker import close_extractors, embedding_model
 from facelib.storage import open_store
 from schemas.tables import EMBEDDINGS, FACES
-
-_RESULT = "key string, faces long, cpu_seconds double"
 
 
 def embeddings_folder(settings: EmbedSettings) -> str:
@@ -56,23 +52,18 @@ def embed_stage(context: StageContext) -> None:
         )
 
 
-def _run(context: StageContext, todo: list[tuple[str, str]]) -> list[Any]:
-    task = _embed_task(context.config.embed, context.place)
+def _run(context: StageContext, todo: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    settings, place = context.config.embed, context.place
     with context.job(f"embed {len(todo)} shards", len(todo)):
-        return list(map_items(context.spark, todo, task, _RESULT).collect())
+        return run_each(context.spark, todo, lambda keys: _embed_shard(*keys, settings, place))
 
 
-def _embed_task(settings: EmbedSettings, place: Place) -> Callable[[tuple[str, str]], Batches]:
-    def run(keys: tuple[str, str]) -> Batches:
-        source, target = keys
-        begun = time.process_time()
-        close_extractors()
-        store = open_store(place.uri, place.settings)
-        rows = pq.read_table(io.BytesIO(store.get(source)), columns=CHIP_COLUMNS)
-        table = embed(rows, embedding_model(settings.model, settings.mirror))
-        store.put(target, to_parquet(table, EMBEDDINGS))
-        yield pa.RecordBatch.from_pydict(
-            {"key": [target], "faces": [len(table)], "cpu_seconds": [time.process_time() - begun]}
-        )
-
-    return run
+def _embed_shard(source: str, target: str, settings: EmbedSettings, place: Place) -> dict[str, Any]:
+    """What each task does: embed the chips of one file into another, return its figures."""
+    begun = time.process_time()
+    close_extractors()
+    store = open_store(place.uri, place.settings)
+    rows = pq.read_table(io.BytesIO(store.get(source)), columns=CHIP_COLUMNS)
+    table = embed(rows, embedding_model(settings.model, settings.mirror))
+    store.put(target, to_parquet(table, EMBEDDINGS))
+    return {"faces": len(table), "cpu_seconds": time.process_time() - begun}

@@ -52,7 +52,7 @@ def run_each(spark: SparkSession, items: Items[T], function: Callable[[T], R]) -
     """What `function` gives for each item, in order; one task per item, which alone receives it.
 
     Items and results are pickled, so both must be small. No frame is involved: one that is made of Python rows costs
-    every task a second worker.
+    every task a second worker. Tasks of all calls share the same workers; those of frames have others.
     """
 
     def run(received: Iterator[T]) -> Iterator[R]:
