@@ -112,7 +112,7 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
         *_NOTES,
         *(f"Missing: {ENTRIES[key].title} ({reason})." for key, reason in missing.items()),
     )
-    compared = _agreement(name, evenly(images, counts[250]) if quick else images)
+    compared = _agreement(name, sets[250] if quick else images)
     return [table(scores, {side: len(paths) for side, paths in sets.items()}, notes), compared]
 
 

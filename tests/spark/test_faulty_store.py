@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Output, copy_image, facelib
+from fault_script import Answer, FaultScript
 from pyspark.sql import SparkSession
 
 from facelib.demo.archive import PlantedArchive
@@ -17,7 +17,8 @@ from facelib.demo.s3_server import S3Server
 pytestmark = pytest.mark.spark
 
 N = 30
-QUICK = ("--set", "storage.backoff_s=0.01", "--set", "storage.attempts=4", "--set", "extract.shard_images=8")
+ATTEMPTS = 4
+QUICK = ("--set", "storage.backoff_s=0.01", "--set", f"storage.attempts={ATTEMPTS}", "--set", "extract.shard_images=8")
 
 
 @pytest.fixture
@@ -29,24 +30,6 @@ def keys(spark: SparkSession, server: S3Server, archive: PlantedArchive, tmp_pat
     server.upload_folder(tmp_path / "images", "images", "faulty")
     yield [f"faulty/{name}" for name in chosen]
     server.fault = None
-
-
-class Plan:
-    """The answers that reads of a key get in turn; the last of `lasting` keys is given for ever."""
-
-    def __init__(self, passing: dict[str, list[int | str]], lasting: dict[str, int]) -> None:
-        self._passing, self._lasting = passing, lasting
-        self._lock = threading.Lock()
-        self.reads: Counter[str] = Counter()
-
-    def __call__(self, method: str, bucket: str, key: str) -> int | str | None:
-        if method != "GET" or bucket != "images" or not key:
-            return None
-        with self._lock:
-            number = self.reads[key]
-            self.reads[key] += 1
-        answers = self._passing.get(key, [])
-        return answers[number] if number < len(answers) else self._lasting.get(key)
 
 
 def extract(out: Path, *options: str) -> int:
@@ -62,16 +45,17 @@ def outcomes(out: Path) -> dict[str, str]:
 
 def test_every_object_ends_in_its_right_row(server: S3Server, keys: list[str], tmp_path: Path) -> None:
     lasting = {keys[3]: 404, keys[9]: 412, keys[15]: 403, keys[20]: 503}
-    passing: dict[str, list[int | str]] = {
+    passing: dict[str, list[Answer]] = {
         keys[0]: [503], keys[1]: ["reset"], keys[2]: ["truncate"], keys[25]: [500],
         keys[12]: [503, "reset", "truncate"],
     }  # fmt: skip
-    server.fault = plan = Plan(passing, lasting)  # type: ignore[assignment]
+    answers = passing | {key: [status] * ATTEMPTS for key, status in lasting.items()}
+    server.fault = script = FaultScript(lambda key: answers.get(key, []))
     assert extract(tmp_path / "out") == 0
     reasons = {keys[3]: "not_found", keys[9]: "changed", keys[15]: "access_denied", keys[20]: "read_error"}
     found = outcomes(tmp_path / "out")
     assert {key: found[key] for key in reasons} == reasons
-    assert {key: plan.reads[key] for key in (*passing, *reasons)} == {
+    assert {key: script.reads[key] for key in (*passing, *reasons)} == {
         keys[0]: 2, keys[1]: 2, keys[2]: 2, keys[12]: 4, keys[25]: 2,
         keys[3]: 1, keys[9]: 1, keys[15]: 1, keys[20]: 4,
     }  # fmt: skip
@@ -82,7 +66,7 @@ def test_every_object_ends_in_its_right_row(server: S3Server, keys: list[str], t
     assert found.keys() == calm.keys() == set(keys)
     assert {key: found[key] for key in keys if key not in lasting} == {k: calm[k] for k in keys if k not in lasting}
 
-    server.fault = again = Plan({}, {})  # type: ignore[assignment]
+    server.fault = again = FaultScript(lambda key: [])
     assert extract(tmp_path / "out") == 0
     assert set(again.reads) == set(keys[8:24])  # the shards that hold a denied or failed read
     healed = outcomes(tmp_path / "out")
@@ -93,7 +77,7 @@ def test_too_many_denials_end_the_run_with_three_keys(
     server: S3Server, keys: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     denied = [keys[i] for i in (2, 8, 14, 21, 27)]
-    server.fault = Plan({}, dict.fromkeys(denied, 403))  # type: ignore[assignment]
+    server.fault = FaultScript(lambda key: [403] * 2 if key in denied else [])
     assert extract(tmp_path / "out") == 5
     said = capsys.readouterr().err
     assert f"reading was denied for 5 of {N} objects" in said

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from oracles import mtcnn_pictures
+from oracles.plain_mtcnn import overlap
 
 from facelib.errors import ConfigError
 from facelib.faces import mtcnn_cascade, mtcnn_weights
@@ -29,17 +29,7 @@ ORACLES = Path(__file__).parent.parent / "oracles"
 REFERENCE = json.loads((ORACLES / "mtcnn_reference.json").read_text())["records"]
 
 
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-DRAWN = _load(ORACLES / "mtcnn_pictures.py")
-PICTURES = DRAWN.pictures()
+PICTURES = mtcnn_pictures.pictures()
 
 
 def _label(record: dict[str, Any]) -> str:
@@ -55,7 +45,7 @@ def plain() -> Mtcnn:
 @pytest.mark.parametrize("record", REFERENCE, ids=_label)
 def test_equals_the_original(record: dict[str, Any]) -> None:
     picture = PICTURES[record["picture"]]
-    assert DRAWN.sha256(picture) == record["pixels_sha256"], (
+    assert mtcnn_pictures.sha256(picture) == record["pixels_sha256"], (
         "the reference picture came out different here (NumPy's generator or scikit-image's astronaut "
         "changed): record again, see tests/oracles/README.md"
     )
@@ -139,7 +129,7 @@ def test_nms_equals_its_definition(over: Literal["union", "min"]) -> None:
     groups = np.repeat([0, 2, 3, 4, 9], [40, 1, 600, 2, 57])
     members = list(zip(groups.tolist(), boxes.tolist(), strict=True))
     expected = [
-        all(_share(box, earlier, over) <= 0.3 for other, earlier in members[:i] if other == group)
+        all(overlap(box, earlier, over == "min") <= 0.3 for other, earlier in members[:i] if other == group)
         for i, (group, box) in enumerate(members)
     ]
     assert 50 < sum(expected[41:641]) < 300
@@ -245,7 +235,7 @@ def test_retry_finds_the_face_in_tight_crops(plain: Mtcnn, top: int, left: int, 
     found = Mtcnn(DetectSettings()).detect(crop)
     assert len(found) == 1
     corners = np.concatenate((found.boxes[0, :2], found.boxes[0, :2] + found.boxes[0, 2:]))
-    assert _overlap(corners, expected) > 0.6
+    assert overlap(corners, expected, over_smaller=False) > 0.6
     assert found.boxes.dtype == found.scores.dtype == found.points.dtype == np.float32
 
 
@@ -296,23 +286,6 @@ def test_changed_weights_are_never_unpickled(tmp_path: Path, monkeypatch: pytest
 def test_settings_out_of_range_are_refused(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=field):
         DetectSettings(**{field: value})
-
-
-def _share(one: list[float], other: list[float], over: str) -> float:
-    """Intersection of two boxes over their union or the smaller of them."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    inter = max(width, 0) * max(height, 0)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return inter / (sum(areas) - inter if over == "union" else min(areas))
-
-
-def _overlap(one: Any, other: Any) -> float:
-    """Intersection over union of two boxes (left, top, right, bottom)."""
-    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    inter = float(np.prod(np.maximum(sides, 0)))
-    areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
-    return inter / (sum(areas) - inter)
 
 
 def _assert_equal(one: Detections, other: Detections) -> None:

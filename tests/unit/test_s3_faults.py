@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from fault_script import Answer, FaultScript
 
 from facelib.demo.s3_server import Refusal, S3Server, Slow
 from facelib.errors import (
@@ -31,8 +31,6 @@ OBJECTS = 24
 THREADS = 8
 BACKOFF_S = 0.25
 SETTINGS = StorageSettings(attempts=4, backoff_s=BACKOFF_S, connect_timeout_s=2, timeout_s=20, threads=THREADS)
-
-Answer = int | str | Refusal | Slow | None
 
 
 @pytest.fixture(scope="module")
@@ -74,22 +72,9 @@ def fill(server: S3Server, bucket: str, n: int = OBJECTS) -> list[StoredObject]:
     return listed
 
 
-class Faults:
-    """Gives a list of answers to each object's reads in turn, then right ones; `reads` counts them."""
-
-    def __init__(self, *answers: Answer, keys: Callable[[str], bool] = lambda key: True) -> None:
-        self.reads: Counter[str] = Counter()
-        self._answers = answers
-        self._keys = keys
-        self._lock = threading.Lock()
-
-    def __call__(self, method: str, bucket: str, key: str) -> Answer:
-        if method != "GET" or not key:
-            return None
-        with self._lock:
-            number = self.reads[key]
-            self.reads[key] += 1
-        return self._answers[number] if self._keys(key) and number < len(self._answers) else None
+def faults_of(*answers: Answer, keys: Callable[[str], bool] = lambda key: True) -> FaultScript:
+    """The answers in turn to the reads of each of these keys."""
+    return FaultScript(lambda key: answers if keys(key) else ())
 
 
 def read_all(listed: list[StoredObject], settings: StorageSettings = SETTINGS) -> list[bytes | type[Exception]]:
@@ -111,7 +96,7 @@ def test_passing_faults_of_every_object_are_survived(
     server: S3Server, bucket: str, waits: list[float], fault: int | str
 ) -> None:
     listed = fill(server, bucket)
-    faults = server.fault = Faults(fault, fault)
+    faults = server.fault = faults_of(fault, fault)
     assert read_all(listed) == [content(i) for i in range(OBJECTS)]
     assert set(faults.reads.values()) == {3}
     assert server.counts()["GET_OBJECT"] == 3 * OBJECTS
@@ -120,14 +105,14 @@ def test_passing_faults_of_every_object_are_survived(
 
 def test_a_mixture_of_faults(server: S3Server, bucket: str, waits: list[float]) -> None:
     listed = fill(server, bucket)
-    server.fault = Faults("reset", 503, "truncate")
+    server.fault = faults_of("reset", 503, "truncate")
     assert read_all(listed) == [content(i) for i in range(OBJECTS)]
     assert Counter(waits) == {0.5: OBJECTS, 1.0: OBJECTS, 2.0: OBJECTS}
 
 
 def test_silence_is_cut_off_and_tried_again(server: S3Server, bucket: str, waits: list[float]) -> None:
     listed = fill(server, bucket, 4)
-    faults = server.fault = Faults(Slow(delay_s=4.0))
+    faults = server.fault = faults_of(Slow(delay_s=4.0))
     assert read_all(listed, replace(SETTINGS, timeout_s=2.0)) == [content(i) for i in range(4)]
     assert set(faults.reads.values()) == {2}
     assert waits == [0.5] * 4
@@ -135,7 +120,7 @@ def test_silence_is_cut_off_and_tried_again(server: S3Server, bucket: str, waits
 
 def test_a_late_answer_within_the_limit_is_taken(server: S3Server, bucket: str, waits: list[float]) -> None:
     listed = fill(server, bucket, 4)
-    faults = server.fault = Faults(Slow(delay_s=0.2, byte_s=1e-5))
+    faults = server.fault = faults_of(Slow(delay_s=0.2, byte_s=1e-5))
     assert read_all(listed) == [content(i) for i in range(4)]
     assert set(faults.reads.values()) == {1}
     assert waits == []
@@ -144,11 +129,11 @@ def test_a_late_answer_within_the_limit_is_taken(server: S3Server, bucket: str, 
 def test_a_body_that_trickles_is_cut_off(server: S3Server, bucket: str, waits: list[float]) -> None:
     """At a byte in 50 ms the read timeout never strikes, and a whole object would take 1,000 s."""
     listed = fill(server, bucket, 4)
-    faults = server.fault = Faults(Slow(byte_s=0.05))
+    faults = server.fault = faults_of(Slow(byte_s=0.05))
     settings = replace(SETTINGS, timeout_s=5, get_timeout_s=1.0, attempts=2)
     assert read_all(listed, settings) == [content(i) for i in range(4)]
     assert set(faults.reads.values()) == {2}
-    server.fault = Faults(*[Slow(byte_s=0.05)] * 2)
+    server.fault = faults_of(*[Slow(byte_s=0.05)] * 2)
     assert read_all(listed, settings) == [ReadFailedError] * 4
     assert len(waits) == 4 + 4
 
@@ -158,7 +143,7 @@ def test_waits_grow_to_a_limit_and_attempts_end(
     server: S3Server, bucket: str, waits: list[float], fault: int | str
 ) -> None:
     listed = fill(server, bucket, 1)
-    server.fault = Faults(*[fault] * 9)
+    server.fault = faults_of(*[fault] * 9)
     assert read_all(listed, replace(SETTINGS, attempts=6, backoff_s=1.0)) == [ReadFailedError]
     assert server.counts()["GET_OBJECT"] == 6
     assert waits == [2.0, 4.0, 8.0, 10.0, 10.0]
@@ -171,7 +156,7 @@ def test_retry_after_is_honoured_up_to_a_limit(
     server: S3Server, bucket: str, waits: list[float], asked: int, expected: list[float]
 ) -> None:
     listed = fill(server, bucket, 1)
-    server.fault = Faults(Refusal(503, asked), Refusal(429, asked))
+    server.fault = faults_of(Refusal(503, asked), Refusal(429, asked))
     assert read_all(listed) == [content(0)]
     assert waits == expected
 
@@ -180,7 +165,7 @@ def test_waits_are_random(server: S3Server, bucket: str, monkeypatch: pytest.Mon
     found: list[float] = []
     monkeypatch.setattr(retry, "time", SimpleNamespace(sleep=found.append))
     listed = fill(server, bucket)
-    server.fault = Faults(503)
+    server.fault = faults_of(503)
     assert read_all(listed) == [content(i) for i in range(OBJECTS)]
     assert len(set(found)) == OBJECTS
     assert 0.0 <= min(found) < 0.25 < max(found) < 0.5
@@ -194,7 +179,7 @@ def test_a_refusal_of_one_object_concerns_that_one_alone(
     server: S3Server, bucket: str, waits: list[float], status: int, error: type[StorageError]
 ) -> None:
     listed = fill(server, bucket)
-    server.fault = Faults(*[status] * 9, keys=lambda key: key == "07")
+    server.fault = faults_of(*[status] * 9, keys=lambda key: key == "07")
     found = read_all(listed)
     assert found[7] is error
     assert found[:7] + found[8:] == [content(i) for i in range(OBJECTS) if i != 7]
@@ -215,7 +200,7 @@ def test_what_changed_or_vanished_after_the_listing(server: S3Server, bucket: st
 
 def test_an_object_that_vanishes_between_two_attempts(server: S3Server, bucket: str, waits: list[float]) -> None:
     listed = fill(server, bucket, 1)
-    server.fault = Faults(503, "reset", 404)
+    server.fault = faults_of(503, "reset", 404)
     assert read_all(listed) == [ObjectNotFoundError]
     assert len(waits) == 2
 
