@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def record(**changes: Any) -> RunRecord:
 
 def test_a_new_record_says_what_runs_and_that_it_has_not_ended() -> None:
     made = record()
-    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}", made.run_id)
+    assert re.fullmatch(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}", made.run_id)
     assert (made.status, made.exit_code, made.finished_at) == ("running", None, None)
     assert made.versions["facelib"] == facelib.__version__
     assert len({record().run_id for _ in range(50)}) == 50
@@ -81,10 +82,19 @@ def test_a_stage_that_fails_is_not_recorded() -> None:
 def test_the_newest_run_is_found_published_or_not(store: ObjectStore) -> None:
     with pytest.raises(ConfigError, match="holds no run yet: start with facelib extract"):
         latest_run_id(store)
-    for name in ("20240102T000000Z-aaaaaaaa", "20240301T000000Z-00000000", "20231231T235959Z-ffffffff"):
+    newest = "20240301T000000.251Z-00000000"
+    for name in ("20240301T000000.250Z-ffffffff", newest, "20231231T235959.999Z-ffffffff"):
         record(run_id=name).save(store)
-    store.put("runs/20250101T000000Z-00000000/images/part-00000.parquet", b"a run that has no record")
-    assert latest_run_id(store) == "20240301T000000Z-00000000"
+    store.put("runs/20250101T000000.000Z-00000000/images/part-00000.parquet", b"a run that has no record")
+    assert latest_run_id(store) == newest
+
+
+def test_runs_begun_one_after_the_other_sort_by_time() -> None:
+    ids = []
+    for _ in range(20):
+        ids.append(record().run_id)
+        time.sleep(0.002)
+    assert ids == sorted(ids)
 
 
 def test_publication_sets_the_current_run(store: ObjectStore) -> None:
