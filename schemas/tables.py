@@ -165,7 +165,12 @@ CLUSTERS = _table(
     ("face_id",),
     FACE_ID,
     IMAGE_ID,
-    Column("cluster_id", _S, "digest of the core members; null for noise", nullable=True),
+    Column(
+        "cluster_id",
+        _S,
+        "kept from the previous run (see cluster_lineage), else made from the core members; null for noise",
+        nullable=True,
+    ),
     Column(
         "role",
         _S,
@@ -188,6 +193,32 @@ CLUSTERS = _table(
         nullable=True,
         minimum=1,
     ),
+)
+CLUSTER_LINEAGE = _table(
+    "cluster_lineage",
+    "pair of clusters of this and the previous run that share faces, cluster born, or cluster retired; "
+    "none without a previous run",
+    ("cluster_id", "previous_cluster_id"),
+    Column("cluster_id", _S, "cluster of this run; null when retired", nullable=True),
+    Column("previous_cluster_id", _S, "cluster of the previous run; null when born", nullable=True),
+    Column(
+        "event",
+        _S,
+        "with the id inherited, kept: the same faces; grown: gained faces, no fewer than it lost; shrunk: lost more "
+        "than it gained. With another id, merged: the larger part of the previous cluster's faces that still are in a "
+        "cluster joined this one; split: half or a smaller part did. born: the cluster inherited no id (split rows say "
+        "which faces it took over); retired: nobody inherited the id (merged and split rows say where faces went)",
+        values=("born", "kept", "grown", "shrunk", "merged", "split", "retired"),
+    ),
+    Column(
+        "n_shared",
+        _I,
+        "faces in both; 0 when born or retired. The sum over a cluster_id lacks n_current by the faces that were in no "
+        "cluster before, the sum over a previous_cluster_id lacks n_previous by those that are in none now",
+        minimum=0,
+    ),
+    Column("n_previous", _I, "faces of the previous cluster in the previous run; null when born", "", True, 1),
+    Column("n_current", _I, "faces of the cluster in this run; null when retired", "", True, 1),
 )
 EDGES = _table(
     "edges",
@@ -305,5 +336,18 @@ EMBEDDINGS = Table(
 )
 TABLES: dict[str, Table] = {
     t.name: t
-    for t in (IMAGES, FACES, LABELS, CLUSTERS, EDGES, BALANCE, BALANCE_SUMMARY, LOSSES, CHECKS, EXTRACTED, EMBEDDINGS)
+    for t in (
+        IMAGES,
+        FACES,
+        LABELS,
+        CLUSTERS,
+        CLUSTER_LINEAGE,
+        EDGES,
+        BALANCE,
+        BALANCE_SUMMARY,
+        LOSSES,
+        CHECKS,
+        EXTRACTED,
+        EMBEDDINGS,
+    )
 }

@@ -248,6 +248,10 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": check,
     "rescore": rescore,
     "export": _later("facelib.cli.export_command"),
+    "clusters": _later("facelib.cli.clusters_command"),
+    "enrol": _later("facelib.cli.enrol_command"),
+    "identify": _later("facelib.cli.identify_command"),
+    "evaluate": _later("facelib.cli.evaluate_command"),
     "demo": _later("facelib.cli.demo_command"),
     "bench": _later("facelib.cli.bench_command"),
 }

@@ -17,7 +17,6 @@ from benchmarks import peers, plain_pool
 from benchmarks.archives import BUILD, archive, evenly
 from benchmarks.harness import needs_photographs
 from benchmarks.results_file import Result
-from benchmarks.verification import balanced_folds, cross_validated, read_pairs, true_match_rate
 from facelib.clusters.agreement import bcubed_scores, cluster_ratio, pairwise_scores
 from facelib.clusters.assign import Assignment, assign, graph_order, neighbourhood
 from facelib.clusters.neighbours import normalise
@@ -30,6 +29,7 @@ from facelib.faces.face_rows import FACE_STORE_COLUMNS, face_rows
 from facelib.faces.quality import QualitySettings
 from facelib.ids import digest
 from facelib.images.shards import ListedImage
+from facelib.reports.verification import balanced_folds, cross_validated, read_pairs, true_match_rate
 from facelib.spark.pipeline_config import EmbedSettings
 
 PACKAGES = ("numpy", "scipy", "networkit", "scikit-learn", "dlib-bin", "torch")

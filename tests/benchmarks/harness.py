@@ -20,6 +20,7 @@ BENCHMARKS = {
     "spark": "benchmarks.spark_tax",
     "kernel": "benchmarks.kernel",
     "clusters": "benchmarks.clusters",
+    "identification": "benchmarks.identification",
     "hostile": "benchmarks.hostile",
     "faults": "benchmarks.faults",
     "growth": "benchmarks.growth",
@@ -28,7 +29,7 @@ BENCHMARKS = {
     "detectors": "benchmarks.detectors",
     "readers": "benchmarks.readers",
 }
-NEEDS_PHOTOGRAPHS = frozenset({"clusters", "quality"})
+NEEDS_PHOTOGRAPHS = frozenset({"clusters", "quality", "identification"})
 QUICK = "--quick"
 
 

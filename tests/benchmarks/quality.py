@@ -16,12 +16,12 @@ from benchmarks.archives import archive
 from benchmarks.clusters import embedded_faces, identities
 from benchmarks.harness import needs_photographs
 from benchmarks.results_file import Result
-from benchmarks.verification import true_match_rate
 from facelib.clusters.neighbours import normalise
 from facelib.embeddings.embed import vectors_of
 from facelib.errors import ConfigError
 from facelib.faces.quality import QUALITY_COLUMNS, quality_parts, quality_score
 from facelib.reports.error_discard import Comparisons, DiscardPoint, error_discard_curve, least_quality, mean_error
+from facelib.reports.verification import true_match_rate
 
 PACKAGES = ("numpy", "opencv-python-headless", "torch")
 _FALSE_MATCH_RATE = 1e-3

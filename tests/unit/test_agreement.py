@@ -1,14 +1,21 @@
-"""Pairwise and BCubed scores, against published examples, direct counting and scikit-learn."""
+"""Pairwise and BCubed scores and figures by group, against published examples, direct counting and scikit-learn."""
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations
 
 import numpy as np
 import pytest
-from sklearn.metrics.cluster import pair_confusion_matrix
+from sklearn.metrics.cluster import contingency_matrix, pair_confusion_matrix
 
-from facelib.clusters.agreement import bcubed_scores, cluster_ratio, pairwise_scores
+from facelib.clusters.agreement import (
+    bcubed_scores,
+    cluster_ratio,
+    group_agreement,
+    largest_purity,
+    pairwise_scores,
+)
 from facelib.errors import ConfigError
 
 pytestmark = pytest.mark.unit
@@ -86,9 +93,67 @@ def test_counts_stay_exact_where_they_exceed_32_bits() -> None:
     assert pairwise_scores(labels, truth).precision == ((n - 1) * (n - 2) // 2) / (n * (n - 1) // 2)
 
 
-@pytest.mark.parametrize("function", [pairwise_scores, bcubed_scores, cluster_ratio])
+@pytest.mark.parametrize("function", [pairwise_scores, bcubed_scores, cluster_ratio, largest_purity])
 def test_refuses_labels_that_do_not_pair_up(function) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError, match="2 predicted labels for 3"):
         function([1, 2], [1, 2, 3])
     with pytest.raises(ConfigError, match="no labels"):
         function([], [])
+
+
+def test_largest_cluster_and_its_purity() -> None:
+    predicted = ["a"] * 4 + ["b"] * 3 + ["c"]
+    assert largest_purity(predicted, [0, 0, 0, 1, 2, 2, 2, 2]) == (4, 0.75)
+    assert largest_purity([*predicted[:-1], "b"], [0, 0, 0, 1, 2, 2, 3, 4]) == (4, 0.5)  # of two, the less pure
+    assert largest_purity([7], ["x"]) == (1, 1.0)
+
+
+def test_group_figures_of_a_case_worked_by_hand() -> None:
+    """Subject 0 is split into p and q; 1 lies in q; 2 and 3 share r evenly; 4 is alone and without a group."""
+    predicted = ["p", "p", "q", "q", "q", "r", "r", "s"]
+    truth = [0, 0, 0, 1, 1, 2, 3, 4]
+    groups = ["f", "f", "f", "m", "m", "m", "f", None]
+    found = group_agreement(predicted, truth, groups)
+    assert list(found) == ["f", "m", None]
+    f, m, none = found.values()
+    assert (f.n_faces, f.n_subjects, f.n_repeated, f.n_clusters, f.n_whole) == (4, 2, 1, 2, 0)
+    assert (f.clusters_per_subject, f.whole_share) == (2.0, 0.0)
+    assert f.majority_share == pytest.approx((1 + 1 + 0 + 0.5) / 4)
+    assert f.bcubed_precision == pytest.approx((1 + 1 + 1 / 3 + 1 / 2) / 4)
+    assert (m.n_faces, m.n_subjects, m.n_repeated, m.n_clusters, m.n_whole) == (3, 2, 1, 1, 1)
+    assert m.majority_share == pytest.approx((1 + 1 + 0.5) / 3)
+    assert m.bcubed_precision == pytest.approx((2 / 3 + 2 / 3 + 1 / 2) / 3)
+    assert (none.n_faces, none.clusters_per_subject, none.whole_share, none.majority_share) == (1, None, None, 1.0)
+
+
+@pytest.mark.parametrize("seed", RNG_SEEDS)
+def test_group_figures_equal_counting_face_by_face(seed: int) -> None:
+    predicted, truth = _random(seed)
+    groups = np.random.default_rng(seed).choice(np.array(["a", "b", None], object), 80)
+    for name, found in group_agreement(predicted, truth, list(groups)).items():
+        mine = [i for i in range(80) if groups[i] == name]
+        clusters_of = {s: [predicted[i] for i in mine if truth[i] == s] for s in {truth[i] for i in mine}}
+        repeated = [set(c) for c in clusters_of.values() if len(c) > 1]
+        assert (found.n_faces, found.n_subjects, found.n_repeated) == (len(mine), len(clusters_of), len(repeated))
+        assert (found.n_clusters, found.n_whole) == (sum(map(len, repeated)), sum(len(c) == 1 for c in repeated))
+        members = [Counter(truth[predicted == predicted[i]].tolist()) for i in mine]
+        majorities = [[s for s, n in c.items() if n == max(c.values())] for c in members]
+        shares = [(truth[i] in m) / len(m) for i, m in zip(mine, majorities, strict=True)]
+        assert found.majority_share == pytest.approx(np.mean(shares))
+        precisions = [c[truth[i]] / c.total() for i, c in zip(mine, members, strict=True)]
+        assert found.bcubed_precision == pytest.approx(np.mean(precisions))
+
+
+@pytest.mark.parametrize("seed", RNG_SEEDS)
+def test_shares_of_all_groups_together_are_purity_and_bcubed_of_the_whole(seed: int) -> None:
+    predicted, truth = _random(seed)
+    (whole,) = group_agreement(predicted, truth, [None] * 80).values()
+    assert whole.majority_share == pytest.approx(contingency_matrix(truth, predicted).max(axis=0).sum() / 80)
+    parts = group_agreement(predicted, truth, [str(i % 3) for i in range(80)]).values()
+    assert sum(p.majority_share * p.n_faces for p in parts) / 80 == pytest.approx(whole.majority_share)
+    assert whole.bcubed_precision == pytest.approx(bcubed_scores(predicted, truth).precision)
+
+
+def test_refuses_groups_that_do_not_pair_up() -> None:
+    with pytest.raises(ConfigError, match="1 groups for 2 faces"):
+        group_agreement([1, 1], [1, 2], ["a"])

@@ -21,8 +21,24 @@ from facelib.errors import FacelibError
 
 pytestmark = pytest.mark.unit
 
-COMMANDS = ("run", "extract", "embed", "cluster", "balance", "check", "rescore", "export", "demo", "bench")
+COMMANDS = (
+    "run",
+    "extract",
+    "embed",
+    "cluster",
+    "balance",
+    "check",
+    "rescore",
+    "export",
+    "clusters",
+    "evaluate",
+    "demo",
+    "bench",
+    "enrol",
+    "identify",
+)
 RUN = ["run", "--images", "in", "--output", "out"]
+IDENTIFY = ["identify", "--gallery", "g.parquet", "--probes", "in", "--output", "found.csv"]
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +62,10 @@ def test_every_command_is_parsed_and_can_be_run() -> None:
         "run": ["--images", "in"],
         "extract": ["--images", "in"],
         "export": ["--to", "set"],
+        "clusters": ["diff", "a", "b"],
+        "evaluate": ["verification"],
+        "enrol": ["--images", "in.csv", "--subject", "person"],
+        "identify": ["--gallery", "g.parquet", "--probes", "in"],
         "demo": [],
         "bench": [],
     }
@@ -60,6 +80,24 @@ def test_options_of_run() -> None:
     assert found.assignments == ["a.b=1", "c.d=x=y"]
     assert (found.config, found.labels, found.subject, found.log) == ("f.toml", None, None, None)
     assert (parse(*RUN).attributes, parse(*RUN).assignments) == ((), [])
+
+
+def test_options_of_clusters_diff() -> None:
+    found = parse("clusters", "diff", "a", "b", "--output", "out")
+    assert (found.action, found.run_a, found.run_b, found.format, found.limit) == ("diff", "a", "b", "text", 10)
+    found = parse("clusters", "diff", "--limit", "0", "--format", "json", "--output", "out", "a", "b")
+    assert (found.run_a, found.run_b, found.format, found.limit) == ("a", "b", "json", 0)
+
+
+def test_an_action_of_clusters_is_run_by_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facelib.cli.diff_command.command", lambda arguments: len(arguments.run_a))
+    assert main(["clusters", "diff", "seven77", "b", "--output", "out"]) == 7
+
+
+@pytest.mark.parametrize("command", [RUN, ["cluster", "--output", "out"]], ids=["run", "cluster"])
+def test_the_run_whose_ids_are_kept_can_be_named(command: list[str]) -> None:
+    assert parse(*command).previous is None
+    assert parse(*command, "--previous", "none").previous == "none"
 
 
 def test_assignments_are_not_shared_between_command_lines() -> None:
@@ -80,6 +118,13 @@ def test_assignments_are_not_shared_between_command_lines() -> None:
         (["export", "--output", "o"], "required: --to"),
         (["export", "--output", "o", "--to", "t", "--split-by", "image"], "--split-by: invalid choice: 'image'"),
         (["demo", "--identities", "many"], "--identities: invalid int value: 'many'"),
+        ([*IDENTIFY, "--top", "0"], "--top: 0 is not a whole number of 1 or more"),
+        ([*IDENTIFY, "--threshold", "0.9", "--fpir", "0.1"], "--fpir: not allowed with argument --threshold"),
+        ([*IDENTIFY, "--output", "s3://b/found.csv"], "--output s3://b/found.csv is not a local path"),
+        ([*IDENTIFY, "--output", "found.txt"], "--output found.txt is neither .csv nor .parquet"),
+        ([*IDENTIFY, "--threshold", "nan"], "--threshold is nan: give a number"),
+        (["enrol", "--images", "in", "--subject", "s", "--output", "g.csv"], "g.csv is not a .parquet file"),
+        (["enrol", "--images", "in", "--subject", "s", "--output", "g.parquet"], "--images in is not a table"),
         ([*RUN, "--label-key", "file"], "--label-key needs a labels file: add --labels FILE"),
         ([*RUN, "--subject", "person"], "--subject needs a labels file"),
         ([*RUN, "--attributes", "a"], "--attributes needs a labels file"),
@@ -94,6 +139,21 @@ def test_assignments_are_not_shared_between_command_lines() -> None:
         (["embed", "--output", "out", "--run", "20240101"], "there is no run 20240101"),
         (["cluster", "--output", "out"], "holds no run yet"),
         (["export", "--output", "out", "--to", "t"], "holds no published run"),
+        (["evaluate"], "required: WHAT; see facelib evaluate --help"),
+        (["evaluate", "clusters"], "required: --output; see facelib evaluate clusters --help"),
+        (["evaluate", "clusters", "--output", "o", "--subject", "s"], "--subject needs a labels file"),
+        (["evaluate", "clusters", "--output", "o", "--labels", "l"], "--labels needs --label-key"),
+        (["evaluate", "clusters", "--output", "o", "--labels", "l", "--label-key", "f"], "--labels needs --subject"),
+        (["evaluate", "clusters", "--output", "o"], "holds no published run"),
+        (["evaluate", "clusters", "--output", "o", "--run", "2024"], "there is no run 2024"),
+        (["evaluate", "verification", "--output", "o", "--fmr", "1e-3,low"], "1e-3,low is not a list of numbers"),
+        (["evaluate", "verification", "--output", "o", "--resamples", "-1"], "--resamples: -1 is not a whole number"),
+        (["clusters"], "required: ACTION; see facelib clusters --help"),
+        (["clusters", "diff", "a", "--output", "o"], "required: RUN_B; see facelib clusters diff --help"),
+        (["clusters", "diff", "a", "b"], "required: --output"),
+        (["clusters", "diff", "a", "b", "--output", "o", "--limit", "-1"], "--limit: -1 is not a whole number"),
+        (["clusters", "diff", "a", "b", "--output", "o", "--format", "csv"], "--format: invalid choice: 'csv'"),
+        (["clusters", "diff", "a", "b", "--output", "o"], "there is no run a"),
     ],
 )
 def test_wrong_arguments_are_one_sentence_and_code_two(

@@ -1,4 +1,4 @@
-"""The benchmark harness: sections of the results file, names, sums of CPU time, and the verification protocol."""
+"""The benchmark harness: sections of the results file, names, and sums of CPU time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import harness, results_file, timing, verification
+from benchmarks import harness, results_file, timing
 
 import facelib
 from facelib.cli import bench_command
@@ -86,7 +86,7 @@ def test_unknown_name_is_refused_with_the_known_ones() -> None:
 def test_all_benchmarks_need_the_photographs_to_be_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     everything = harness.chosen([], tmp_path)
     assert {"stages", "spark", "clusters", "quality", "faults", "growth"} <= set(everything)
-    assert harness.chosen([], None) == [n for n in everything if n not in ("clusters", "quality")]
+    assert harness.chosen([], None) == [n for n in everything if n not in ("clusters", "quality", "identification")]
     told = capsys.readouterr().out
     assert "clusters needs the photographs of lfw_dev" in told
     assert "quality needs the photographs of lfw_dev" in told
@@ -160,71 +160,3 @@ def _burn_then_wait(seconds: float, send: multiprocessing.connection.Connection)
     _burn(seconds)
     send.send(None)
     time.sleep(60)
-
-
-PAIRS = """1\t2
-Ann\t1\t2
-Bo\t3\t14
-Ann\t1\tBo\t3
-Cy\t7\tAnn\t2
-"""
-
-
-def test_pairs_file_is_read_as_lfw_defines_it(tmp_path: Path) -> None:
-    path = tmp_path / "pairs.txt"
-    path.write_text(PAIRS)
-    assert verification.read_pairs(path) == [
-        verification.Pair("Ann/Ann_0001.jpg", "Ann/Ann_0002.jpg", True),
-        verification.Pair("Bo/Bo_0003.jpg", "Bo/Bo_0014.jpg", True),
-        verification.Pair("Ann/Ann_0001.jpg", "Bo/Bo_0003.jpg", False),
-        verification.Pair("Cy/Cy_0007.jpg", "Ann/Ann_0002.jpg", False),
-    ]
-    path.write_text(PAIRS.replace("1\t2\n", "1\t3\n", 1))
-    with pytest.raises(ConfigError, match="holds 4 pairs"):
-        verification.read_pairs(path)
-
-
-def test_folds_are_balanced_runs() -> None:
-    is_mated = np.array([True, True, False, False, False, False, True, True])
-    assert verification.balanced_folds(is_mated, 2).tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
-    fold = verification.balanced_folds(np.arange(1200) // 300 % 2 == 0)
-    counts = np.unique(np.column_stack((fold, np.arange(1200) // 300 % 2)), axis=0, return_counts=True)[1]
-    assert counts.tolist() == [60] * 20
-
-
-def test_best_threshold_lies_halfway_between_two_scores() -> None:
-    scores = np.array([0.9, 0.2, 0.6, 0.5, 0.1])
-    is_mated = np.array([True, False, True, False, True])
-    assert verification.best_threshold(scores, is_mated) == pytest.approx(0.55)
-
-
-def test_best_threshold_never_parts_equal_scores() -> None:
-    """Between the two scores of 0.5 a threshold would get all three right; no threshold lies there."""
-    scores, is_mated = np.array([0.5, 0.5, 0.8]), np.array([False, True, True])
-    assert verification.best_threshold(scores, is_mated) == -np.inf
-
-
-def test_cross_validation_of_a_case_worked_by_hand() -> None:
-    """Fold 1 alone says 0.5, which gets 3 of 4 of fold 0 right; fold 0 alone says 0.3, and gets 3 of 4 of fold 1."""
-    scores = np.array([0.9, 0.4, 0.2, 0.1, 0.8, 0.6, 0.4, 0.2])
-    is_mated = np.array([True, True, False, False, True, True, False, False])
-    fold = np.array([0, 0, 0, 0, 1, 1, 1, 1])
-    found = verification.cross_validated(scores, is_mated, fold)
-    assert found.mean == pytest.approx(0.75)
-    assert found.standard_error == pytest.approx(0)
-    assert found.threshold == pytest.approx((0.5 + 0.3) / 2)
-
-
-def test_standard_error_of_a_case_worked_by_hand() -> None:
-    """Accuracies 1 and 0.5: deviation with n − 1 is 0.5 / √2, over √2 folds 0.25."""
-    scores, is_mated = np.array([0.9, 0.1, 0.9, 0.6]), np.array([True, False, True, False])
-    found = verification.cross_validated(scores, is_mated, np.array([0, 0, 1, 1]))
-    assert (found.mean, found.standard_error) == (pytest.approx(0.75), pytest.approx(0.25))
-
-
-def test_true_match_rate_of_a_case_worked_by_hand() -> None:
-    """One of ten non-mated scores may exceed the threshold, so it is the second largest of them."""
-    non_mated = np.arange(10) / 10
-    mated = np.array([0.7, 0.8, 0.85, 0.95])
-    assert verification.true_match_rate(mated, non_mated, 0.1) == (0.5, 0.8)
-    assert verification.true_match_rate(mated, non_mated, 0.05) == (0.25, 0.9)
