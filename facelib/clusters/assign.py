@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from facelib.clusters.attach import attach, centroids
-from facelib.clusters.communities import communities
-from facelib.clusters.floor import FloorEstimate, estimate_floor, fixed_floor
-from facelib.clusters.graph import accepted_edges
-from facelib.clusters.neighbours import (
-    DoubleArray,
-    Edges,
-    FloatArray,
-    IntArray,
-    empty_histogram,
-    knn_block,
-    normalise,
-    symmetric_union,
-)
+from facelib.clusters import canary, guards
+from facelib.clusters.attach import attach, centroid_space, centroids
+from facelib.clusters.cluster_tables import clusters_table, edges_table
+from facelib.clusters.communities import NO_PAIRS, Constraints, communities
+from facelib.clusters.engine import LOCAL, Engine
+from facelib.clusters.floor import FloorEstimate
+from facelib.clusters.graph import first_seen
+from facelib.clusters.neighbours import Edges, normalise
 from facelib.clusters.settings import ClusterSettings
-from facelib.errors import DegenerateResultError
-from facelib.ids import cluster_id
+from facelib.clusters.similarity_graph import Search, SimilarityGraph, similarity_graph, weigh
+from facelib.clusters.space import FloatArray, IntArray, Space
 
-LARGE_ENOUGH_TO_JUDGE = 100
-"""Core faces from which `max_cluster_share` is enforced."""
 
-CORE, ATTACHED, NOISE = "core", "attached", "noise"
+@dataclass(frozen=True)
+class Known:
+    """What is known of n faces beside their embeddings, by position in the arrays they are given with."""
+
+    copy_of: IntArray | None = None
+    """(n,): the face that this one is a copy of (the same face on a copy of the photograph), which is none itself; -1:
+    no copy. Copies join their original's cluster and count for nothing."""
+    same_face: IntArray | None = None
+    """(n,): boxes of one group are one face of their image, see `links.same_face_groups`."""
+    cannot: IntArray = field(default_factory=lambda: NO_PAIRS)
+    """Pairs (m, 2) that the user says are two people."""
+    must: IntArray = field(default_factory=lambda: NO_PAIRS)
+    """Pairs (m, 2) that the user says are one person."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class ClusterSummary:
     n_core: int
     n_attached: int
     n_noise: int
+    n_copies: int
+    """Attached or noise, as their original is."""
     n_clusters: int
     n_singletons: int
     """Clusters of one face, attached faces counted."""
@@ -48,7 +54,10 @@ class ClusterSummary:
     """Faces in the largest cluster, attached ones counted."""
     n_edges: int
     """Accepted edges: above the floor, between two images."""
+    canary_f: float | None
+    """Pairwise F of the synthetic identities; null in archives too small for them."""
     floor: FloorEstimate
+    search: Search
 
 
 @dataclass(frozen=True)
@@ -62,160 +71,180 @@ class Assignment:
     summary: ClusterSummary
 
 
-@dataclass(frozen=True)
-class Neighbourhood:
-    """Output of the tiled pass over the usable faces, in the order of `graph_order`."""
-
-    edges: Edges
-    histogram: DoubleArray
-    """Every pair counted twice, as summed `knn_block` histograms are."""
-
-
-def graph_order(face_ids: Sequence[str], is_usable: npt.ArrayLike) -> IntArray:
-    """Positions of the usable faces by ascending face_id: the rows of the similarity graph."""
-    return np.array(sorted(np.flatnonzero(np.asarray(is_usable, bool)).tolist(), key=face_ids.__getitem__), np.int64)
-
-
-def neighbourhood(unit: FloatArray, settings: ClusterSettings) -> Neighbourhood:
-    """The tiled pass over all rows at once; a cluster of machines does the same by blocks."""
-    histogram = empty_histogram()
-    found = knn_block(unit, unit, settings.neighbours, 0, tile=settings.tile, histogram=histogram)
-    return Neighbourhood(symmetric_union(*found), histogram)
-
-
 def assign(
     face_ids: Sequence[str],
     image_ids: Sequence[str],
     embeddings: npt.ArrayLike,
     is_usable: npt.ArrayLike,
     settings: ClusterSettings,
-    precomputed: Neighbourhood | None = None,
+    known: Known | None = None,
+    engine: Engine = LOCAL,
 ) -> Assignment:
     """Cluster the faces of an archive.
 
-    `embeddings` (n, d) of any length per row, one row per face; `is_usable` (n,) bool. Usable faces form
-    the graph and found the clusters (role core; alone: a cluster of one). An unusable face joins the
-    cluster with the most similar centroid when that exceeds the floor and no face of its image
-    is there already (attached), else it is noise. A cluster's id is the digest of its core faces.
-    `precomputed` saves the tiled pass; its rows are the faces in `graph_order`.
-    The result does not depend on the order of the rows.
+    `embeddings` (n, d) of any length per row, one row per face; `is_usable` (n,) bool. Usable faces that are no copies
+    form the graph and found the clusters (role core; alone: a cluster of one). An unusable face joins the
+    cluster with the most similar centroid when that is above a stricter threshold
+    (`settings.attach_stricter` times fewer false matches than at the floor) and no face of its image is there already
+    (attached), else it is noise. A cluster's id is the digest of its core faces.
+    The result does not depend on the order of the rows, nor on the engine.
 
     Raises DegenerateResultError when there is nothing to cluster (no usable face, or embeddings
-    that are not finite, all zero or all equal), and when one cluster holds more than
-    `settings.max_cluster_share` of at least 100 core faces.
+    that are not finite, all zero or all equal), and when the result is refused (see `facelib.clusters.guards`).
     """
-    unit = normalise(embeddings)
-    _check_lengths(face_ids, image_ids, unit, np.asarray(is_usable))
-    order = graph_order(face_ids, is_usable)
-    core = unit[order]
-    _check_embeddings(len(face_ids), core)
-    around = precomputed or neighbourhood(core, settings)
-    image = np.unique(np.array(image_ids, dtype=np.str_), return_inverse=True)[1].astype(np.int64)
-    floor = _floor(core, image[order], around, settings)
-    labels = communities(len(core), *around.edges, floor.floor, image[order], settings)
-    _check_largest(labels, floor, settings)
-    centre = centroids(core, labels)
+    faces = _Faces.sort(face_ids, image_ids, embeddings, np.asarray(is_usable, bool), known or Known())
+    core, others = faces.core, faces.others
+    unit = faces.unit[core]
+    guards.check_embeddings(len(face_ids), unit)
+    graph, labels, recovered = _clustered(faces, unit, settings, engine)
+    floor = graph.floor.floor
+    guards.check_largest(labels, floor, settings)
+    guards.check_coherence(graph.space.only(np.arange(len(core))), labels, floor)
+    weight = graph.weight[: len(core)]
+    centre = centroids(unit, labels)
 
-    cluster = np.full(len(unit), -1, np.int64)
-    cluster[order] = labels
-    similarity = np.zeros(len(unit), np.float32)
-    similarity[order] = np.einsum("nd,nd->n", core, centre[labels])
-    others = graph_order(face_ids, ~np.asarray(is_usable, bool))
-    cluster[others], similarity[others] = attach(
-        unit[others], image[others], centre, labels, image[order], floor.floor, settings.tile
+    cluster = np.full(len(faces.ids), -1, np.int64)
+    cluster[core] = labels
+    cluster[others] = attach(
+        Space.corrected(faces.unit[others], weigh(faces.unit[others], graph.cohort, engine)),
+        faces.image[others],
+        centroid_space(centre, weight, labels),
+        labels,
+        faces.image[core],
+        graph.floor.looser(1 / settings.attach_stricter),
+        settings.tile,
     )
-    accepted = accepted_edges(around.edges, floor.floor, image[order])
-    clusters = _clusters_table(face_ids, image_ids, order, cluster, similarity)
-    return Assignment(clusters, _edges_table(face_ids, order, accepted), _summary(cluster, order, accepted, floor))
-
-
-def _check_lengths(
-    face_ids: Sequence[str], image_ids: Sequence[str], unit: FloatArray, is_usable: npt.NDArray[np.generic]
-) -> None:
-    lengths = len(face_ids), len(image_ids), len(unit), len(is_usable)
-    if len(set(lengths)) > 1:
-        raise ValueError("face_ids, image_ids, embeddings and is_usable have {}, {}, {}, {} rows".format(*lengths))
-
-
-def _check_embeddings(n_faces: int, core: FloatArray) -> None:
-    if not len(core):
-        raise DegenerateResultError(
-            f"none of {n_faces} faces is usable, so there is nothing to cluster: "
-            "check the images, or lower the limits that decide faces.is_usable"
-        )
-    if not core.any():
-        raise DegenerateResultError(
-            f"the embeddings of all {len(core)} usable faces are zero: check the embedding model and embed again"
-        )
-    if len(core) > 2 and (core == core[0]).all():
-        raise DegenerateResultError(
-            f"the embeddings of all {len(core)} usable faces are equal: check the embedding model and embed again"
-        )
-
-
-def _floor(core: FloatArray, image: IntArray, around: Neighbourhood, settings: ClusterSettings) -> FloorEstimate:
-    if settings.floor is not None:
-        return fixed_floor(settings.floor, len(core))
-    return estimate_floor(core, around.edges, around.histogram, image, settings)
-
-
-def _check_largest(labels: IntArray, floor: FloorEstimate, settings: ClusterSettings) -> None:
-    n, largest = len(labels), int(np.bincount(labels).max())
-    if n >= LARGE_ENOUGH_TO_JUDGE and largest > settings.max_cluster_share * n:
-        raise DegenerateResultError(
-            f"one cluster holds {largest} of {n} faces ({largest / n:.0%}) at cosine floor {floor.floor:.3f}, "
-            f"more than cluster.max_cluster_share = {settings.max_cluster_share:g}: raise cluster.floor, or raise "
-            "cluster.max_cluster_share if the archive is mostly of one person"
-        )
-
-
-def _clusters_table(
-    face_ids: Sequence[str], image_ids: Sequence[str], order: IntArray, cluster: IntArray, similarity: FloatArray
-) -> pa.Table:
-    count = int(cluster.max()) + 1
-    core_faces: list[list[str]] = [[] for _ in range(count)]
-    for face in order.tolist():
-        core_faces[cluster[face]].append(face_ids[face])
-    names = [cluster_id(faces) for faces in core_faces]
-    sizes = np.bincount(cluster[cluster >= 0], minlength=count)
-    is_core = np.zeros(len(cluster), bool)
-    is_core[order] = True
-    rows = sorted(range(len(face_ids)), key=face_ids.__getitem__)
-    label = [int(cluster[i]) for i in rows]
-    known = [c >= 0 for c in label]
-    return pa.table(
-        {
-            "face_id": pa.array([face_ids[i] for i in rows], pa.string()),
-            "image_id": pa.array([image_ids[i] for i in rows], pa.string()),
-            "cluster_id": pa.array([names[c] if c >= 0 else None for c in label], pa.string()),
-            "role": pa.array(
-                [CORE if is_core[i] else ATTACHED if k else NOISE for i, k in zip(rows, known, strict=True)],
-                pa.string(),
-            ),
-            "similarity_to_centroid": pa.array(similarity[rows], pa.float32(), mask=~np.array(known)),
-            "cluster_size": pa.array([int(sizes[c]) if c >= 0 else None for c in label], pa.int64()),
-        }
+    _obey_links(cluster, faces)
+    copies = np.flatnonzero(faces.copy_of >= 0)
+    cluster[copies] = cluster[faces.copy_of[copies]]
+    guards.check_noise(len(cluster), int(np.count_nonzero(cluster < 0)), settings)
+    similarity = np.einsum("nd,nd->n", faces.unit, centre[cluster])  # where there is no cluster it is not used
+    is_real = graph.edges.v < len(core)
+    edges = Edges(core[graph.edges.u[is_real]], core[graph.edges.v[is_real]], graph.edges.cosine[is_real])
+    return Assignment(
+        clusters_table(faces.ids, faces.images, faces.is_core, cluster, similarity),
+        edges_table(faces.ids, edges),
+        _summary(cluster, faces, edges, recovered, graph),
     )
 
 
-def _edges_table(face_ids: Sequence[str], order: IntArray, edges: Edges) -> pa.Table:
-    ids = pa.array([face_ids[i] for i in order], pa.string())
-    return pa.table(
-        {"face_a": ids.take(pa.array(edges.u)), "face_b": ids.take(pa.array(edges.v)), "similarity": edges.cosine}
-    )
+@dataclass(frozen=True)
+class _Faces:
+    """The faces by ascending face_id."""
+
+    ids: list[str]
+    images: list[str]
+    unit: FloatArray
+    image: IntArray
+    is_core: npt.NDArray[np.bool_]
+    copy_of: IntArray
+    known: Known
+
+    @property
+    def core(self) -> IntArray:
+        """Positions of the faces in the graph."""
+        return np.flatnonzero(self.is_core)
+
+    @property
+    def others(self) -> IntArray:
+        """Positions of the unusable faces that are no copies."""
+        return np.flatnonzero(~self.is_core & (self.copy_of < 0))
+
+    @classmethod
+    def sort(
+        cls,
+        face_ids: Sequence[str],
+        image_ids: Sequence[str],
+        embeddings: npt.ArrayLike,
+        is_usable: npt.NDArray[np.bool_],
+        known: Known,
+    ) -> _Faces:
+        unit = normalise(embeddings)
+        n = len(face_ids)
+        lengths = n, len(image_ids), len(unit), len(is_usable)
+        if len(set(lengths)) > 1:
+            raise ValueError("face_ids, image_ids, embeddings and is_usable have {}, {}, {}, {} rows".format(*lengths))
+        rows = np.array(sorted(range(n), key=face_ids.__getitem__), np.int64)
+        place = np.empty(n, np.int64)
+        place[rows] = np.arange(n)
+        copy_of = np.full(n, -1, np.int64) if known.copy_of is None else known.copy_of.copy()
+        copy_of[known.cannot.ravel()] = -1  # whoever says that two faces differ knows better than their likeness
+        copy_of = np.where(copy_of < 0, -1, place[copy_of])[rows]
+        sorted_known = Known(
+            copy_of,
+            None if known.same_face is None else known.same_face[rows],
+            place[known.cannot],
+            _originals(place[known.must], copy_of),
+        )
+        images = [image_ids[i] for i in rows]
+        image = np.unique(np.array(images, dtype=np.str_), return_inverse=True)[1].astype(np.int64)
+        is_core = is_usable[rows] & (copy_of < 0)
+        return cls([face_ids[i] for i in rows], images, unit[rows], image, is_core, copy_of, sorted_known)
 
 
-def _summary(cluster: IntArray, order: IntArray, edges: Edges, floor: FloorEstimate) -> ClusterSummary:
+def _originals(pairs: IntArray, copy_of: IntArray) -> IntArray:
+    """Pairs with copies replaced by their originals, without pairs of a face and itself."""
+    roots = np.where(copy_of[pairs] < 0, pairs, copy_of[pairs])
+    different: IntArray = roots[roots[:, 0] != roots[:, 1]]
+    return different
+
+
+def _clustered(
+    faces: _Faces, unit: FloatArray, settings: ClusterSettings, engine: Engine
+) -> tuple[SimilarityGraph, IntArray, float | None]:
+    """The graph of core and synthetic faces, in this order, the cluster of each core face, and how many came back."""
+    core, planted = faces.core, canary.plant(unit, settings.seed)
+    m = len(planted.unit)
+    image = np.concatenate([faces.image[core], len(faces.ids) + np.arange(m)])
+    graph = similarity_graph(np.concatenate([unit, planted.unit]), image, settings, engine)
+    place = np.full(len(faces.ids), -1, np.int64)
+    place[core] = np.arange(len(core))
+    known = faces.known
+    same = None
+    if known.same_face is not None:
+        same = np.concatenate([known.same_face[core], len(faces.ids) + np.arange(m)])
+    constraints = Constraints(image, same, _both(place[known.cannot]), _both(place[known.must]))
+    labels = communities(graph.space, graph.edges, graph.floor.floor, constraints, settings)
+    recovered = canary.recovery(labels, planted)
+    labels = first_seen(labels[: len(core)])
+    guards.check_largest(labels, graph.floor.floor, settings)
+    guards.check_canary(recovered, planted, graph.floor.floor, settings)
+    return graph, labels, recovered
+
+
+def _both(pairs: IntArray) -> IntArray:
+    """The pairs of which both faces are in the graph."""
+    inside: IntArray = pairs[(pairs >= 0).all(axis=1)]
+    return inside
+
+
+def _obey_links(cluster: IntArray, faces: _Faces) -> None:
+    """What the user's pairs say of faces outside the graph: joined to the other's cluster, or kept out of it."""
+    for a, b in faces.known.must.tolist():
+        for face, other in ((a, b), (b, a)):
+            if not faces.is_core[face] and cluster[other] >= 0:
+                cluster[face] = cluster[other]
+    for a, b in faces.known.cannot.tolist():
+        if cluster[a] == cluster[b] >= 0:
+            cluster[b if not faces.is_core[b] else a] = -1
+
+
+def _summary(
+    cluster: IntArray, faces: _Faces, edges: Edges, recovered: float | None, graph: SimilarityGraph
+) -> ClusterSummary:
     sizes = np.bincount(cluster[cluster >= 0])
     n_noise = int(np.count_nonzero(cluster < 0))
     return ClusterSummary(
         n_faces=len(cluster),
-        n_core=len(order),
-        n_attached=len(cluster) - len(order) - n_noise,
+        n_core=len(faces.core),
+        n_attached=len(cluster) - len(faces.core) - n_noise,
         n_noise=n_noise,
+        n_copies=int(np.count_nonzero(faces.copy_of >= 0)),
         n_clusters=len(sizes),
         n_singletons=int(np.count_nonzero(sizes == 1)),
         largest_cluster=int(sizes.max()),
         n_edges=len(edges.u),
-        floor=floor,
+        canary_f=recovered,
+        floor=graph.floor,
+        search=graph.search,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facelib.clusters.neighbours import FloatArray, IntArray
+from facelib.clusters.space import FloatArray, IntArray, Space
 
 
 def centroids(unit: FloatArray, labels: IntArray) -> FloatArray:
@@ -12,52 +12,62 @@ def centroids(unit: FloatArray, labels: IntArray) -> FloatArray:
 
     `unit` (n, d); `labels` (n,) int64 from 0 without gaps.
     """
-    order = np.argsort(labels, kind="stable")
-    starts = np.searchsorted(labels[order], np.arange(int(labels.max()) + 1))
-    sums = np.add.reduceat(unit[order].astype(np.float64), starts, axis=0)
+    sums = _sums(unit, labels)
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
     return np.divide(sums, norms, where=norms > 0, out=np.zeros_like(sums)).astype(np.float32)
 
 
+def centroid_space(centre: FloatArray, weight: FloatArray, labels: IntArray) -> Space:
+    """Centroids (clusters, d) as rows of the space of faces with these weights (n,): each weighs its members' mean."""
+    mean = _sums(weight[:, None], labels)[:, 0] / np.bincount(labels)
+    return Space.corrected(centre, mean.astype(np.float32))
+
+
+def _sums(rows: FloatArray, labels: IntArray) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], np.arange(int(labels.max()) + 1))
+    return np.add.reduceat(rows[order].astype(np.float64), starts, axis=0)
+
+
 def attach(
-    unit: FloatArray,
+    faces: Space,
     image: IntArray,
-    centre: FloatArray,
+    centre: Space,
     labels: IntArray,
     core_image: IntArray,
-    floor: float,
+    threshold: float,
     tile: int,
-) -> tuple[IntArray, FloatArray]:
-    """Cluster (-1: none) and cosine to its centroid of each face outside the graph.
+) -> IntArray:
+    """Cluster (-1: none) of each face outside the graph.
 
-    `unit` (m, d) and `image` (m,) describe these faces, ordered by id; `labels` and `core_image` (n,)
+    `faces` and `image` (m,) describe these faces, ordered by id; `labels` and `core_image` (n,)
     the faces in the graph. Faces are taken by falling similarity, so of two faces of one image that want
     the same cluster the more similar one gets it. Of equal similarities the earlier face comes first.
     """
-    best, similarity = _most_similar(unit, centre, tile)
-    cluster = np.full(len(unit), -1, np.int64)
+    best, similarity = _most_similar(faces, centre, tile)
+    cluster = np.full(faces.faces, -1, np.int64)
     taken = set(zip(labels.tolist(), core_image.tolist(), strict=True))
     for i in np.argsort(-similarity, kind="stable").tolist():
-        if not similarity[i] > floor:
+        if not similarity[i] > threshold:
             break
         place = (int(best[i]), int(image[i]))
         if place not in taken:
             taken.add(place)
             cluster[i] = best[i]
-    return cluster, similarity
+    return cluster
 
 
-def _most_similar(unit: FloatArray, centre: FloatArray, tile: int) -> tuple[IntArray, FloatArray]:
-    """Index of the most similar centroid of each row, and the cosine."""
-    best = np.zeros(len(unit), np.int64)
-    similarity = np.full(len(unit), -2.0, np.float32)
-    for left in range(0, len(centre), tile):
-        for top in range(0, len(unit), tile):
+def _most_similar(faces: Space, centre: Space, tile: int) -> tuple[IntArray, FloatArray]:
+    """Index of the most similar centroid of each face, and the similarity."""
+    best = np.zeros(faces.faces, np.int64)
+    similarity = np.full(faces.faces, -np.inf, np.float32)
+    for left in range(0, centre.faces, tile):
+        for top in range(0, faces.faces, tile):
             rows = slice(top, top + tile)
-            product = unit[rows] @ centre[left : left + tile].T
+            product = faces.left[rows] @ centre.right[left : left + tile].T
             column = product.argmax(axis=1)
             value = np.take_along_axis(product, column[:, None], 1)[:, 0]
             better = value > similarity[rows]
             best[rows] = np.where(better, column + left, best[rows])
             similarity[rows] = np.where(better, value, similarity[rows])
-    return best, np.clip(similarity, -1, 1)
+    return best, similarity

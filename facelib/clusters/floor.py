@@ -10,13 +10,15 @@ subtracted from the histogram, and what is left, pairs between clusters, stands 
 floor and the clusters determine each other, so the two steps alternate up to a fixed point. The
 clusters used are deliberately loose, three times the wanted false edges, and looser still at the start:
 joining too much removes few of the n²/2 pairs, joining too little leaves mated pairs that push the floor
-up, which leaves more of them.
+up, which leaves more of them. Clusters that do not hang together (`facelib.clusters.coherence`) are crowds of
+strangers: their pairs stay in.
 
 *Few pairs* lie beyond the floor, and there the removal bites. So the survival is read at a larger share, the
 anchor, and continued by the law that similar pairs obey: with distance r between unit vectors,
-r² = 2 - 2 cosine, the share of pairs closer than r grows as r^D (the correlation integral of Grassberger and
-Procaccia, "Measuring the strangeness of strange attractors", 1983). Log survival is then a straight line
-in log(1 - cosine) with slope D/2, measured over the decade above the anchor.
+r² = 2 - 2 cosine, or its corrected counterpart (`facelib.clusters.space`), the share of pairs closer than r grows
+as r^D (the correlation integral of Grassberger and Procaccia, "Measuring the strangeness of strange attractors",
+1983). Log survival is then a straight line in log(1 - similarity) with slope D/2, measured over the decade above the
+anchor.
 
 Both errors that remain push the floor up: mated pairs left in at a small anchor, and at a large one a
 slope that has not reached its limit. Hence of several anchors, and of several loose starts, the lowest floor
@@ -31,10 +33,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facelib.clusters.communities import modules
-from facelib.clusters.graph import IntArray, accepted_edges
-from facelib.clusters.neighbours import BIN_WIDTH, BINS, DoubleArray, Edges, FloatArray, empty_histogram
+from facelib.clusters.coherence import COHERENT, clusters_of, coherence
+from facelib.clusters.graph import accepted_edges
+from facelib.clusters.map_equation import modules
+from facelib.clusters.neighbours import BIN_WIDTH, BINS, DoubleArray, Edges, empty_histogram
 from facelib.clusters.settings import ClusterSettings
+from facelib.clusters.space import IntArray, Space
 
 FEWEST_FACES = 50
 """Below, `settings.fallback_floor` is used: so few pairs carry no tail."""
@@ -49,6 +53,8 @@ _LARGEST_ANCHOR = 0.1
 _ANCHOR_STEP = 2.0
 _FEWEST_PAIRS = 50
 _ROUNDS = 12
+_ROWS = 1024
+_USUAL_DIMENSION = 25.0
 _TOLERANCE = 0.0005
 
 
@@ -74,6 +80,11 @@ class FloorEstimate:
     trail: tuple[float, ...] = ()
     """Floors of the successive rounds."""
 
+    def looser(self, factor: float) -> float:
+        """Floor at which `factor` times as many false edges are expected (less than 1: a stricter one), by the law of
+        the tail; where no dimension was measured, that of the default embedding, 25, is taken."""
+        return _loosened(self.floor, factor, self.dimension or _USUAL_DIMENSION)
+
 
 @dataclass(frozen=True)
 class _Tail:
@@ -86,8 +97,12 @@ class _Tail:
 
     @property
     def loose_floor(self) -> float:
-        """Cosine at which `_LOOSER` times as many false edges are expected."""
-        return float(1 - (1 - self.floor) * _LOOSER ** (2 / self.dimension))
+        """Similarity at which `_LOOSER` times as many false edges are expected."""
+        return _loosened(self.floor, _LOOSER, self.dimension)
+
+
+def _loosened(floor: float, factor: float, dimension: float) -> float:
+    return float(1 - (1 - floor) * factor ** (2 / dimension))
 
 
 def fixed_floor(floor: float, n: int, method: str = "fixed") -> FloorEstimate:
@@ -96,27 +111,30 @@ def fixed_floor(floor: float, n: int, method: str = "fixed") -> FloorEstimate:
 
 
 def estimate_floor(
-    unit: FloatArray,
+    space: Space,
     edges: Edges,
     histogram: DoubleArray,
     image_of_face: npt.NDArray[np.generic],
     settings: ClusterSettings,
+    archive_faces: int | None = None,
+    coherent: float = COHERENT,
 ) -> FloorEstimate:
     """Floor at which `settings.false_edges_per_face` are expected; no label is used.
 
     The method is `fallback`, with `settings.fallback_floor`, below 50 faces, and when half of all pairs exceed
     that floor: an archive of about one person, whose pairs say nothing about two.
-    `unit` (n, d) float32 unit rows; `edges` their neighbour pairs; `histogram` (2000,) of all pairs, each
-    counted twice, as `knn_block` sums it; `image_of_face` (n,).
+    `space` of n faces; `edges` their neighbour pairs; `histogram` (2000,) of all pairs, each
+    counted twice, as `knn_block` sums it; `image_of_face` (n,). When the n faces are a random sample of an
+    archive, `archive_faces` is the number of faces there. Clusters of less coherence than `coherent` count as crowds.
     """
-    n = len(unit)
+    n = space.faces
     if n < FEWEST_FACES or _exceeded_by(histogram, 0.5) > settings.fallback_floor:
         return fixed_floor(settings.fallback_floor, n, "fallback")
-    wanted = settings.false_edges_per_face / n
+    wanted = settings.false_edges_per_face / (archive_faces or n)
     crossing = accepted_edges(edges, -2.0, image_of_face)
 
     def step(floor: float) -> _Tail | None:
-        return _next(unit, crossing, histogram / 2, floor, wanted, settings)
+        return _next(space, crossing, histogram / 2, floor, wanted, settings, coherent)
 
     starts = [tail for tail in map(step, [*_loose_floors(crossing, n), settings.fallback_floor]) if tail]
     if not starts:
@@ -136,7 +154,7 @@ def estimate_floor(
         fmr=wanted,
         expected_false_edges_per_face=settings.false_edges_per_face,
         method="tail",
-        n_faces=n,
+        n_faces=archive_faces or n,
         mated_share=tail.mated_share,
         anchor=tail.anchor,
         dimension=tail.dimension,
@@ -163,13 +181,19 @@ def continued_tail(histogram: DoubleArray, wanted: float, anchor: float) -> tupl
 
 
 def _next(
-    unit: FloatArray, edges: Edges, pairs: DoubleArray, floor: float, wanted: float, settings: ClusterSettings
+    space: Space,
+    edges: Edges,
+    pairs: DoubleArray,
+    floor: float,
+    wanted: float,
+    settings: ClusterSettings,
+    coherent: float,
 ) -> _Tail | None:
     """The lowest floor that follows from the clusters at a floor; None when they leave no evidence."""
     above = edges.cosine > floor
     kept = Edges(edges.u[above], edges.v[above], edges.cosine[above])
-    labels = modules(len(unit), kept, floor, settings.seed)
-    within = _within(unit, labels, settings.tile)
+    labels = modules(space.faces, kept, floor, settings.seed)
+    within = _within(space, labels, floor, coherent)
     between = np.maximum(pairs - within, 0)
     found = [tail for anchor in _anchors(wanted) if (tail := continued_tail(between, wanted, anchor))]
     return _Tail(*min(found), float(within.sum() / pairs.sum())) if found else None
@@ -189,18 +213,18 @@ def _loose_floors(edges: Edges, n: int) -> list[float]:
     return [float(falling[count - 1]) - BIN_WIDTH for count in sorted(counts) if count]
 
 
-def _within(unit: FloatArray, labels: IntArray, tile: int) -> DoubleArray:
-    """Histogram of the pairs within clusters, each once."""
+def _within(space: Space, labels: IntArray, floor: float, coherent: float) -> DoubleArray:
+    """Histogram of the pairs within coherent clusters, each once."""
     histogram = empty_histogram()
-    order = np.argsort(labels, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
-        if len(members) > 1:
-            rows = unit[members]
-            for start in range(0, len(rows), tile):
-                product = rows[start : start + tile] @ rows.T
-                upper = np.arange(len(rows)) > np.arange(start, start + len(product))[:, None]
-                bins = np.clip(((product[upper] + 1) / BIN_WIDTH).astype(np.int64), 0, BINS - 1)
-                histogram += np.bincount(bins, minlength=BINS)
+    for members in clusters_of(labels):
+        if coherent and coherence(space, members, floor) < coherent:
+            continue
+        for start in range(0, len(members), _ROWS):
+            rows = members[start : start + _ROWS]
+            product = space.left[rows] @ space.right[members[start:]].T
+            upper = product[np.arange(product.shape[1]) > np.arange(len(rows))[:, None]]
+            bins = np.clip(((upper + 1) / BIN_WIDTH).astype(np.int64), 0, BINS - 1)
+            histogram += np.bincount(bins, minlength=BINS)
     return histogram
 
 

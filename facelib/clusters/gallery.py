@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facelib.clusters.neighbours import DoubleArray, FloatArray, IntArray, knn_block
+from facelib.clusters.neighbours import DoubleArray, knn_block
+from facelib.clusters.space import FloatArray, IntArray
 from facelib.errors import ConfigError, DegenerateResultError
 
 _SPARE = 8

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from facelib.clusters.neighbours import FloatArray, normalise
+from facelib.clusters.neighbours import normalise
+from facelib.clusters.space import FloatArray
 from facelib.errors import ConfigError, DegenerateResultError
 from facelib.reasons import ImageReason
 from schemas.arrow import arrow_schema

@@ -8,8 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from facelib.clusters.neighbours import Edges
-
-IntArray = npt.NDArray[np.int64]
+from facelib.clusters.space import IntArray
 
 
 def accepted_edges(edges: Edges, floor: float, image_of_face: npt.NDArray[np.generic]) -> Edges:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facelib.clusters.links import conflicts, must_link_groups
-from facelib.clusters.neighbours import IntArray
+from facelib.clusters.space import IntArray
 from facelib.errors import ConfigError, ObjectNotFoundError
 from facelib.ids import face_id
 from facelib.storage import StorageSettings, open_store
@@ -148,7 +148,7 @@ def check_contradictions(must: Links, must_pairs: IntArray, cannot: Links, canno
         return
     a, b = broken[0].tolist()
     row = 1 + int(np.flatnonzero((cannot_pairs == [a, b]).all(axis=1))[0])
-    chain = [str(r) for r in _rows_between(must_pairs, a, b)]
+    chain = [str(r) for r in sorted(_rows_between(must_pairs, a, b))]
     rows = f"row {chain[0]}" if len(chain) == 1 else f"rows {', '.join(chain[:-1])} and {chain[-1]}"
     raise ConfigError(
         f"links file {cannot.file}, row {row}, keeps apart what links file {must.file}, {rows}, "

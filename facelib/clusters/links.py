@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from facelib.clusters.cuts import contracted, divide
 from facelib.clusters.graph import components, first_seen
-from facelib.clusters.neighbours import Edges, IntArray
+from facelib.clusters.neighbours import Edges
+from facelib.clusters.space import IntArray
 
 SAME_FACE_OVERLAP = 0.5
 """Intersection over union from which two boxes of one image are taken for one face, found twice."""

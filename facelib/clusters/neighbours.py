@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by cosine, and the histogram of all similarities, in one tiled pass.
+"""Exact nearest neighbours by similarity, and the histogram of all similarities, in one tiled pass.
 
 The unit of work is a block of rows against all rows, so that a block can be one task; what the
 blocks return merges by concatenation (neighbours) and by addition (histogram).
@@ -6,16 +6,18 @@ blocks return merges by concatenation (neighbours) and by addition (histogram).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from facelib.clusters.engine import LOCAL, Engine
+from facelib.clusters.settings import ClusterSettings
+from facelib.clusters.space import FloatArray, IntArray, Space
 from facelib.errors import DegenerateResultError
 
-FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 BIN_WIDTH = 0.001
 """Width of a histogram bin, in cosine."""
@@ -23,12 +25,16 @@ BINS = 2000
 """Bins of a histogram over [-1, 1]; bin i covers [-1 + i·0.001, -1 + (i+1)·0.001)."""
 _COLUMN_TILES = 8
 """Columns per product, in tiles: wide products keep the bookkeeping per tile small."""
+_BELOW_ALL = -8.0
+"""Below every similarity: with weights up to 2 the least is 1 - 2 · 2 · 2 = -7."""
 _SPARE = 8
+_BLOCKS = 64
+_FEWEST_ROWS = 1024
 """Neighbours kept beyond k until their cosines are recomputed, so that rounding cannot decide the set."""
 
 
 class Edges(NamedTuple):
-    """Pairs of faces by row index: u < v, each pair once, ordered by (u, v); `cosine` float32."""
+    """Pairs of faces by row index: u < v, each pair once, ordered by (u, v); their similarity `cosine`, float32."""
 
     u: IntArray
     v: IntArray
@@ -68,13 +74,13 @@ def knn_block(
 ) -> tuple[IntArray, FloatArray]:
     """The k nearest other rows of each row of a block, exact.
 
-    `rows` (m, d) are rows `row_offset … row_offset + m` of `all_rows` (n, d); both float32 of unit
-    length. Returns indices into `all_rows` and cosines in [-1, 1], both (m, min(k, n - 1)), nearest first,
-    equal cosines by index. The pair's cosine is computed the same way from either side and for every
-    tiling, so blocks of any size give the same bits.
+    `rows` (m, d) are rows `row_offset … row_offset + m` of a space's left side, `all_rows` (n, d) its right side; for
+    cosines both are the unit rows. Returns indices into `all_rows` and similarities, at most 1, both
+    (m, min(k, n - 1)), nearest first, equal ones by index. A pair's similarity is computed the same way from
+    either side and for every tiling, so blocks of any size give the same bits.
 
     `histogram`, when given, is increased by the counts of the similarities of each row with all other
-    rows; summed over all blocks every pair counts twice. Memory: about
+    rows (below -1: in the first bin); summed over all blocks every pair counts twice. Memory: about
     110 × `tile`² bytes.
     """
     n = len(all_rows)
@@ -89,13 +95,45 @@ def knn_block(
         for left in range(0, n, columns):
             right = min(left + columns, n)
             similarity = _product(part, all_rows[left:right], buffer)
-            _exclude_self(similarity, row_offset + start - left)
+            excluded = _exclude_self(similarity, row_offset + start - left)
             best.offer(similarity, left)
             if histogram is not None:
-                _count(similarity, histogram)
+                _count(similarity, histogram, excluded)
         found = best.indices()
         indices[start : start + tile], cosine[start : start + tile] = _ranked(part, all_rows, found, kept)
     return indices, cosine
+
+
+def exact_neighbours(space: Space, settings: ClusterSettings, engine: Engine = LOCAL) -> tuple[Edges, DoubleArray]:
+    """The tiled pass over all faces of a space, in blocks of rows: neighbour pairs, and the histogram of all pairs,
+    each counted twice."""
+    rows = max(_FEWEST_ROWS, -(-space.faces // _BLOCKS))
+    tasks = [
+        Block(first, min(first + rows, space.faces), settings.neighbours, settings.tile)
+        for first in range(0, space.faces, rows)
+    ]
+    arrays = {"left": space.left} if space.right is space.left else space._asdict()
+    found = engine.run(f"neighbours of {space.faces} faces", _block, tasks, arrays)
+    histogram = sum((part[2] for part in found), start=empty_histogram())
+    return symmetric_union(np.concatenate([p[0] for p in found]), np.concatenate([p[1] for p in found])), histogram
+
+
+class Block(NamedTuple):
+    """Rows `first … last` of a space, and how to search."""
+
+    first: int
+    last: int
+    neighbours: int
+    tile: int
+
+
+def _block(arrays: Mapping[str, FloatArray], block: Block) -> list[npt.NDArray[np.generic]]:
+    left = arrays["left"]
+    histogram = empty_histogram()
+    rows = left[block.first : block.last]
+    right = arrays.get("right", left)
+    found = knn_block(rows, right, block.neighbours, block.first, tile=block.tile, histogram=histogram)
+    return [*found, histogram]
 
 
 def symmetric_union(indices: IntArray, cosine: FloatArray, row_offset: int = 0) -> Edges:
@@ -126,7 +164,7 @@ class _Best:
         self._row = np.empty(0, np.int64)
         self._column = np.empty(0, np.int64)
         self._value = np.empty(0, np.float32)
-        self._bar = np.full(rows, -2.0, np.float32)
+        self._bar = np.full(rows, _BELOW_ALL, np.float32)
         self._pending = 0
 
     def offer(self, similarity: FloatArray, left: int) -> None:
@@ -155,7 +193,7 @@ class _Best:
     def _prune(self) -> None:
         if self._size == 0:
             return
-        order = np.argsort(4.0 * self._row - self._value)  # by row, then falling value: |value| <= 2
+        order = np.argsort(-4.0 * _BELOW_ALL * self._row - self._value)  # by row, then falling value
         row = self._row[order]
         counts = np.bincount(row, minlength=self._rows)
         rank = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -163,7 +201,7 @@ class _Best:
         self._row, self._column, self._value = self._row[keep], self._column[keep], self._value[keep]
         kept = np.minimum(counts, self._size)
         least = self._value[np.maximum(np.cumsum(kept) - 1, 0)]
-        self._bar = np.where(kept == self._size, least, np.float32(-2.0)).astype(np.float32)
+        self._bar = np.where(kept == self._size, least, np.float32(_BELOW_ALL)).astype(np.float32)
         self._pending = 0
 
 
@@ -173,18 +211,20 @@ def _product(part: FloatArray, columns: FloatArray, buffer: FloatArray) -> Float
     return np.matmul(part, columns.T, out=out)
 
 
-def _exclude_self(similarity: FloatArray, shift: int) -> None:
-    """Set the entries (i, i + shift) to -2, below every cosine."""
+def _exclude_self(similarity: FloatArray, shift: int) -> int:
+    """Set the entries (i, i + shift) below every similarity; returns their number."""
     row = np.arange(max(0, -shift), min(len(similarity), similarity.shape[1] - shift))
-    similarity[row, row + shift] = -2.0
+    similarity[row, row + shift] = _BELOW_ALL
+    return len(row)
 
 
-def _count(similarity: FloatArray, histogram: DoubleArray) -> None:
+def _count(similarity: FloatArray, histogram: DoubleArray, excluded: int) -> None:
     """Add the similarities of all but the excluded entries to the histogram; overwrites `similarity`."""
     similarity *= np.float32(1 / BIN_WIDTH)
-    similarity += np.float32(1 / BIN_WIDTH + 1)
-    np.clip(similarity, 0, BINS, out=similarity)
-    histogram += np.bincount(similarity.astype(np.int64).ravel(), minlength=BINS + 1)[1:]
+    similarity += np.float32(1 / BIN_WIDTH)
+    np.clip(similarity, 0, BINS - 1, out=similarity)
+    histogram += np.bincount(similarity.astype(np.int64).ravel(), minlength=BINS)
+    histogram[0] -= excluded
 
 
 def _ranked(part: FloatArray, all_rows: FloatArray, found: IntArray, kept: int) -> tuple[IntArray, FloatArray]:
@@ -193,6 +233,6 @@ def _ranked(part: FloatArray, all_rows: FloatArray, found: IntArray, kept: int) 
     step = 64
     for i in range(0, len(part), step):
         cosine[i : i + step] = np.einsum("md,mkd->mk", part[i : i + step], all_rows[found[i : i + step]])
-    np.clip(cosine, -1, 1, out=cosine)
+    np.minimum(cosine, 1, out=cosine)
     order = np.lexsort((found, -cosine), axis=1)[:, :kept]
     return np.take_along_axis(found, order, 1), np.take_along_axis(cosine, order, 1)

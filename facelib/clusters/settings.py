@@ -10,11 +10,21 @@ class ClusterSettings:
     """Defaults suit archives of any size; ValueError names the field that is out of range."""
 
     neighbours: int = 80
-    """Nearest neighbours kept per face."""
-    false_edges_per_face: float = 0.10
+    """Most similar neighbours kept per face."""
+    cohort: bool = True
+    """Whether similarities are corrected for each face's surroundings; it needs about 200 people in the archive."""
+    exact_faces: int = 50_000
+    """Up to so many faces all pairs are compared; beyond, those that share a cell."""
+    cell_faces: int = 2000
+    """Faces per cell, before overlap."""
+    overlap: int = 2
+    """Least number of cells that each face is in."""
+    recall: float = 0.985
+    """Share of the pairs above the floor that must meet in a cell, in (0, 1]: the overlap is raised until they do."""
+    false_edges_per_face: float = 0.06
     """Expected edges per face between two people; with the archive's size it decides the floor."""
     floor: float | None = None
-    """Cosine floor of an edge, in (-1, 1); none: estimated from the archive."""
+    """Similarity floor of an edge, from -1 to below 1; none: estimated from the archive."""
     fallback_floor: float = 0.93
     """Cosine floor where the archive cannot tell: less than 50 faces, or about one person. It belongs to the
     embedding model; with the default one FMR is about 5e-4 there on news photographs, and far higher
@@ -23,14 +33,30 @@ class ClusterSettings:
     """Seed of the community search, 0 or more."""
     max_cluster_share: float = 0.5
     """Largest share of the faces that one cluster may hold in an archive of 100 faces or more, in (0, 1]."""
+    max_noise_share: float = 0.9
+    """Largest share of noise in an archive of 100 faces or more, in (0, 1]."""
+    max_cluster_change: float = 2.0
+    """Largest factor, 1 or more, by which clusters per face may change from the previous run."""
+    min_canary_f: float = 0.95
+    """Least pairwise F, in [0, 1], at which synthetic identities planted among the faces must come back."""
+    attach_stricter: float = 10.0
+    """How many times fewer false matches than at the floor the threshold for unusable faces allows, 1 or more."""
     tile: int = 1024
     """Rows per tile of the similarity product; memory grows with its square."""
 
     def __post_init__(self) -> None:
         checks = {
             "neighbours": self.neighbours >= 1,
+            "exact_faces": self.exact_faces >= 1,
+            "cell_faces": self.cell_faces >= 1,
+            "overlap": self.overlap >= 1,
+            "recall": 0 < self.recall <= 1,
             "false_edges_per_face": self.false_edges_per_face > 0,
-            "floor": self.floor is None or -1 < self.floor < 1,
+            "floor": self.floor is None or -1 <= self.floor < 1,
+            "max_noise_share": 0 < self.max_noise_share <= 1,
+            "max_cluster_change": self.max_cluster_change >= 1,
+            "min_canary_f": 0 <= self.min_canary_f <= 1,
+            "attach_stricter": self.attach_stricter >= 1,
             "fallback_floor": -1 < self.fallback_floor < 1,
             "seed": self.seed >= 0,
             "max_cluster_share": 0 < self.max_cluster_share <= 1,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facelib.clusters.gallery import Gallery, search, templates
-from facelib.clusters.neighbours import FloatArray
+from facelib.clusters.space import FloatArray
 from facelib.errors import ConfigError, DegenerateResultError
 
 _COST = 10.0

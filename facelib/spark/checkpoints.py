@@ -42,13 +42,13 @@ class ParquetCheckpoint:
     """Rows are Parquet files below a folder that all executors reach, so they outlive every one of them.
 
     `folder` is any URI that Spark itself writes to (`hdfs://`, a shared disk; `s3a://` with its jars). Without it the
-    folder of `SparkContext.setCheckpointDir` is used; ConfigError when there is none. What is not released, the
-    result included, stays below the folder until the caller deletes it.
+    folder of `SparkContext.setCheckpointDir` is used; ConfigError when there is none. What is not released (results,
+    and what a failed computation left) stays below the folder until the caller deletes it.
     """
 
     def __init__(self, folder: str | None = None) -> None:
         self._folder = folder
-        self._paths: dict[int, str] = {}
+        self._written: dict[int, tuple[DataFrame, str]] = {}
 
     def cut(self, frame: DataFrame) -> DataFrame:
         spark = frame.sparkSession
@@ -58,10 +58,10 @@ class ParquetCheckpoint:
         path = f"{folder}/{uuid4().hex}"
         frame.write.parquet(path)
         written = spark.read.schema(frame.schema).parquet(path)
-        self._paths[id(written)] = path
+        self._written[id(written)] = written, path
         return written
 
     def release(self, frame: DataFrame) -> None:
         context = frame.sparkSession.sparkContext
-        path = context._jvm.org.apache.hadoop.fs.Path(self._paths.pop(id(frame)))
+        path = context._jvm.org.apache.hadoop.fs.Path(self._written.pop(id(frame))[1])
         path.getFileSystem(context._jsc.hadoopConfiguration()).delete(path, True)

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from pyspark import Broadcast
 
 from facelib.clusters.assign import Neighbourhood, assign, graph_order
-from facelib.clusters.neighbours import FloatArray, empty_histogram, knn_block, normalise, symmetric_union
+from facelib.clusters.neighbours import empty_histogram, knn_block, normalise, symmetric_union
 from facelib.clusters.settings import ClusterSettings
+from facelib.clusters.space import FloatArray
 from facelib.embeddings.embed import vectors_of
 from facelib.spark.context import StageContext
 from facelib.spark.embed_stage import embedding_keys

@@ -28,11 +28,11 @@ def component_frame(
 
     `edges` has columns `u` and `v` (long, never null) in any order; repeated pairs and self loops are welcome, and
     other columns ignored. The result has one row per node that occurs in an edge, a self loop included. `edges` is
-    evaluated once. The rows returned lie in `checkpoint` (default: `LocalCheckpoint`), so asking twice costs nothing.
+    evaluated once.
 
-    Up to `max_driver_edges` edges are collected and solved by scipy: 16 bytes per edge in Arrow, some 100 at the
-    peak. More are solved on frames by `_rounds`; as soon as no more than `max_driver_edges` remain, these are
-    finished on the driver, unless `finish_on_driver` is false.
+    Up to `max_driver_edges` edges are collected and solved by scipy: up to some 180 bytes per edge at the peak. More
+    are solved on frames by `_rounds`; as soon as no more than `max_driver_edges` remain, these are finished on the
+    driver, unless `finish_on_driver` is false. The rows then lie in `checkpoint` (default: `LocalCheckpoint`).
     """
     store = checkpoint or LocalCheckpoint()
     start = store.cut(edges.select(f.col("u").cast("long"), f.col("v").cast("long")))
@@ -40,8 +40,8 @@ def component_frame(
     if n_edges <= max_driver_edges:
         result = edges.sparkSession.createDataFrame(smallest_nodes(start.toArrow()), _COMPONENT)
     else:
-        leaves, rest = _rounds(start, max_driver_edges if finish_on_driver else 0, store)
-        rooted = _rooted(leaves, rest, store)
+        leaves, left = _rounds(start, max_driver_edges if finish_on_driver else 0, store)
+        rooted = _rooted(leaves, edges.sparkSession.createDataFrame(left, _ROOTED), store)
         result = _named(rooted, start.where("u = v") if n_loops else None)
         result = store.cut(result)
         for frame in rooted[1:]:
@@ -59,16 +59,18 @@ def smallest_nodes(edges: pa.Table) -> pa.Table:
     return pa.table({"node": nodes, "component": nodes[first[labels]]})
 
 
-def _rounds(start: DataFrame, enough: int, store: Checkpoint) -> tuple[list[DataFrame], DataFrame]:
-    """Contract the graph until at most `enough` edges are left: the leaves taken off in each round, and the rest.
+def _rounds(start: DataFrame, enough: int, store: Checkpoint) -> tuple[list[DataFrame], pa.Table]:
+    """Contract the graph until at most `enough` edges are left.
+
+    Returns the leaves taken off in each round (node, parent), and (node, root) of the nodes left but for the roots.
 
     A round is a large star, then a small star (Kiveris, Lattanzi, Mirrokni, Rastogi and Vassilvitskii, "Connected
     Components in MapReduce and Beyond", SoCC 2014): each node links its larger neighbours to the smallest node it
     knows, then its smaller ones. Two things are added. Nodes are ordered by a hash, a bijection, instead of their
     number: numbering along a chain, the worst case, then is as good as any other. And what a small star leaves with
     one edge and nothing larger is taken off (node, parent): it has its parent's component. So the edges left
-    fall by a factor from round to round, to none; a path of a million nodes in random order is gone after 16 rounds,
-    which handle 1.7 million edges together.
+    fall by a factor from round to round, to none; a path of a million nodes is gone after some 15 rounds, which handle
+    1.7 million edges together.
 
     The rounds end by the number of edges counted in the frame, not by an accumulator, which retries would raise.
     """
@@ -81,7 +83,10 @@ def _rounds(start: DataFrame, enough: int, store: Checkpoint) -> tuple[list[Data
         leaves.append(store.cut(step.where("leaf").select("node", "parent")))
         rest = step.where("NOT leaf").select(f.col("node").alias("u"), f.col("parent").alias("v"))
         if rest.count() <= enough:
-            return leaves, rest
+            break
+    left = smallest_nodes(rest.toArrow()).rename_columns(["node", "root"])
+    store.release(step)
+    return leaves, left.filter(np.not_equal(*left.columns))
 
 
 def _large_star(edges: DataFrame) -> DataFrame:
@@ -90,7 +95,7 @@ def _large_star(edges: DataFrame) -> DataFrame:
     The last larger neighbour of a node has `marks` set: it stands for the group where one row is enough.
 
     A window rather than a list per node: rows of a node with many neighbours stream through one task, which spills
-    to disk, and are never an array in one row.
+    to disk, and are never an array in one row. That task takes longer than the others; it does not need more memory.
     """
     both = edges.select("u", "v").union(edges.select(f.col("v").alias("u"), f.col("u").alias("v")))
     around = Window.partitionBy("u")
@@ -147,14 +152,12 @@ def _low(number: Column) -> Column:
     return number.bitwiseAND(f.lit(0xFFFFFFFF))
 
 
-def _rooted(leaves: list[DataFrame], rest: DataFrame, store: Checkpoint) -> list[DataFrame]:
+def _rooted(leaves: list[DataFrame], left: DataFrame, store: Checkpoint) -> list[DataFrame]:
     """(node, root) of every node but the roots, in several frames: from the last round to the first.
 
     Each leaf takes the root of its parent, which was taken off later, or is a root. Releases the leaves.
     """
-    left = smallest_nodes(rest.toArrow()).rename_columns(["node", "root"])
-    left = left.filter(np.not_equal(*left.columns))
-    rooted = [rest.sparkSession.createDataFrame(left, _ROOTED)]
+    rooted = [left]
     for taken in reversed(leaves):
         known = rooted[0]
         for frame in rooted[1:]:

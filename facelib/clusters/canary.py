@@ -1,0 +1,72 @@
+"""The canary: synthetic identities that are clustered with the archive's faces and must come back.
+
+Each is a direction drawn like the archive's embeddings are spread (their mean and covariance), with a few faces
+about it that are much more alike than strangers usually are. When they do not come back as they were planted, the
+similarity stage is broken, whatever the cause: unusable embeddings, a floor that joins everything, a search
+that misses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from facelib.clusters.agreement import pairwise_scores
+from facelib.clusters.space import FloatArray, IntArray
+
+FEWEST_FACES = 50
+"""Of an archive: a smaller one has no spread to draw from."""
+FACES = 4
+"""Of each synthetic identity."""
+_SHARE = 0.01
+"""Of the archive's faces, at most, but for two identities."""
+_MOST = 25
+_SAMPLE = 4096
+_CLOSENESS = 0.25
+"""Distance 1 - cosine of two faces of an identity, relative to the one that 0.5 % of all pairs are closer than."""
+_NEAR = 0.005
+
+
+@dataclass(frozen=True)
+class Canary:
+    """`unit` (m, d) float32 and the identity (m,) int64 of each synthetic face."""
+
+    unit: FloatArray
+    identity: IntArray
+
+
+def plant(unit: FloatArray, seed: int) -> Canary:
+    """Synthetic faces for an archive with unit rows (n, d); none for fewer than 50 faces."""
+    n, d = unit.shape
+    if n < FEWEST_FACES:
+        return Canary(np.empty((0, d), np.float32), np.empty(0, np.int64))
+    random = np.random.default_rng(seed)
+    sample = unit[np.sort(random.permutation(n)[:_SAMPLE])].astype(np.float64)
+    count = int(np.clip(n * _SHARE / FACES, 2, _MOST))
+    mean = sample.mean(axis=0)
+    centres = mean + random.standard_normal((count, len(sample))) @ (sample - mean) / np.sqrt(len(sample))
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    rows = sample[:1024]
+    distance = 1 - (rows @ sample.T)[np.arange(len(rows))[:, None] < np.arange(len(sample))]
+    near = _CLOSENESS * float(np.quantile(distance, _NEAR))
+    identity = np.repeat(np.arange(count), FACES)
+    noise = random.standard_normal((len(identity), len(sample))) @ (sample - mean)
+    noise -= np.einsum("nd,nd->n", noise, centres[identity])[:, None] * centres[identity]
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    faces = centres[identity] + np.sqrt(near) * noise  # two such rows differ by 1 - cosine of about `near`
+    return Canary((faces / np.linalg.norm(faces, axis=1, keepdims=True)).astype(np.float32), identity)
+
+
+def recovery(labels: IntArray, canary: Canary) -> float | None:
+    """Pairwise F of the synthetic identities, in [0, 1]; null without any. `labels` (n + m,): they come last.
+
+    Every face of the archive that shares a cluster with a synthetic one counts as of another identity.
+    """
+    m = len(canary.identity)
+    if not m:
+        return None
+    n = len(labels) - m
+    near = np.flatnonzero(np.isin(labels[:n], labels[n:]))
+    truth = np.concatenate([canary.identity, canary.identity.max() + 1 + np.arange(len(near))])
+    return pairwise_scores(np.concatenate([labels[n:], labels[near]]), truth).f1

@@ -1,0 +1,52 @@
+"""Clusters and edges as tables under their contracts, without the run's id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from facelib.clusters.neighbours import Edges
+from facelib.clusters.space import FloatArray, IntArray
+from facelib.ids import cluster_id
+
+CORE, ATTACHED, NOISE = "core", "attached", "noise"
+
+
+def clusters_table(
+    face_ids: Sequence[str],
+    image_ids: Sequence[str],
+    is_core: npt.NDArray[np.bool_],
+    cluster: IntArray,
+    similarity: FloatArray,
+) -> pa.Table:
+    """One row per face, in the given order. `cluster` (n,): -1 for none; `similarity` (n,): cosine to its centroid."""
+    core = np.flatnonzero(is_core)
+    order = core[np.argsort(cluster[core], kind="stable")]
+    starts = np.searchsorted(cluster[order], np.arange(int(cluster.max()) + 2))
+    members = [face_ids[i] for i in order.tolist()]
+    names = pa.array([cluster_id(members[a:b]) for a, b in pairwise(starts)], pa.string())
+    outside = cluster < 0
+    sizes = np.bincount(cluster[~outside], minlength=len(names))
+    role = np.where(is_core, 0, np.where(outside, 2, 1))
+    return pa.table(
+        {
+            "face_id": pa.array(face_ids, pa.string()),
+            "image_id": pa.array(image_ids, pa.string()),
+            "cluster_id": names.take(pa.array(cluster, mask=outside)),
+            "role": pa.array([CORE, ATTACHED, NOISE]).take(pa.array(role)),
+            "similarity_to_centroid": pa.array(np.clip(similarity, -1, 1), pa.float32(), mask=outside),
+            "cluster_size": pa.array(sizes[cluster], pa.int64(), mask=outside),
+        }
+    )
+
+
+def edges_table(face_ids: Sequence[str], edges: Edges) -> pa.Table:
+    """One row per edge; faces ascend in `face_ids`, so face_a < face_b."""
+    ids = pa.array(face_ids, pa.string())
+    return pa.table(
+        {"face_a": ids.take(pa.array(edges.u)), "face_b": ids.take(pa.array(edges.v)), "similarity": edges.cosine}
+    )

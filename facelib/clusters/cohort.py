@@ -1,0 +1,108 @@
+"""The cohort: faces of different people, against which every face's surroundings are measured.
+
+Cohort normalisation comes from speaker recognition (Auckenthaler, Carey and Lloyd-Thomas, "Score normalization for
+text-independent speaker verification systems", 2000; Matějka et al., "Analysis of score normalization in
+multilingual speaker recognition", 2017). Here the unit of length around a face is the distance at which strangers of
+the archive begin: 1 - cosine to the cohort members of rank 0.2 % to 0.8 % (geometric mean), and the weight is
+w = sqrt(typical distance / the face's distance). The correlation integral (see `facelib.clusters.floor`) says what this
+does: the share of strangers within a distance r is a power of r, so scaling r gives every face the same
+expected number of strangers beyond the floor.
+
+The cohort is drawn from the archive: a sample is clustered loosely and one face per cluster is taken, so a face meets
+its own person at most about once, and its first ranks are left out for that. Loose clusters that do not
+hang together (crowds of blurred faces) stay whole, for their faces are strangers. It is done twice, first with plain
+cosines, then with corrected similarities, because plain ones split people in crowded surroundings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from facelib.clusters.coherence import clusters_of, coherence
+from facelib.clusters.floor import estimate_floor
+from facelib.clusters.graph import accepted_edges
+from facelib.clusters.map_equation import modules
+from facelib.clusters.neighbours import exact_neighbours
+from facelib.clusters.settings import ClusterSettings
+from facelib.clusters.space import FloatArray, IntArray, Space
+
+SAMPLE = 4096
+"""Faces from which the cohort is chosen."""
+FEWEST = 200
+"""A smaller cohort says nothing about the ranks wanted: no correction then."""
+_RANKS = (0.002, 0.008)
+_FIRST_RANK = 3
+_LOOSER = 3.0
+_COHERENT = (0.0, 0.5)
+"""Least coherence of a cluster of which one face is taken, by round."""
+_LIMITS = (0.5, 2.0)
+"""Of a weight, so that a few identical faces cannot blow it up."""
+_SELF = 1e-6
+_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """`rows` (m,) of the faces it was drawn from, their unit embeddings `unit` (m, d), and the typical distance."""
+
+    rows: IntArray
+    unit: FloatArray
+    typical: float
+
+
+def draw_cohort(unit: FloatArray, image: IntArray, settings: ClusterSettings) -> Cohort | None:
+    """A cohort from unit rows (n, d) and the image (n,) of each; None when fewer than 200 people seem to be there.
+
+    Deterministic for the order of the rows: give them sorted by face id.
+    """
+    n = len(unit)
+    chosen = np.sort(np.random.default_rng(settings.seed).permutation(n)[:SAMPLE])
+    sample, cohort = unit[chosen], None
+    space = Space.plain(sample)
+    for least in _COHERENT:
+        rows = _one_per_cluster(space, image[chosen], least, settings)
+        if len(rows) < FEWEST:
+            return None
+        distance = _distances(sample, sample[rows])
+        typical = float(np.exp(np.log(distance).mean()))
+        cohort = Cohort(chosen[rows], sample[rows], typical)
+        space = Space.corrected(sample, weights(sample, cohort))
+    return cohort
+
+
+def weights(unit: FloatArray, cohort: Cohort) -> FloatArray:
+    """Weight of each face with unit rows (n, d), (n,) float32 in [0.5, 2]; 1 in typical surroundings."""
+    distance = _distances(unit, cohort.unit)
+    found: FloatArray = np.clip(np.sqrt(cohort.typical / distance), *_LIMITS).astype(np.float32)
+    return found
+
+
+def _one_per_cluster(space: Space, image: IntArray, least: float, settings: ClusterSettings) -> IntArray:
+    edges, histogram = exact_neighbours(space, settings)
+    estimate = estimate_floor(space, edges, histogram, image, settings, coherent=least)
+    loose = estimate.looser(_LOOSER)
+    labels = modules(space.faces, accepted_edges(edges, loose, image), loose, settings.seed)
+    keep = np.ones(space.faces, bool)
+    for members in clusters_of(labels):
+        if least == 0 or coherence(space, members, loose) >= least:
+            keep[members[1:]] = False
+    return np.flatnonzero(keep)
+
+
+def _distances(unit: FloatArray, cohort: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Geometric mean over the ranks of 1 - cosine to the cohort, (n,) float64; the face itself is left out."""
+    m = len(cohort)
+    first = max(_FIRST_RANK, round(_RANKS[0] * m))
+    last = min(max(first + 2, round(_RANKS[1] * m)), m - 1)
+    found = np.empty(len(unit))
+    for start in range(0, len(unit), _ROWS):
+        rows = unit[start : start + _ROWS]
+        nearest = np.argpartition(rows @ cohort.T, m - last - 1, axis=1)[:, m - last - 1 :]
+        cosine = np.einsum("nd,nkd->nk", rows, cohort[nearest])
+        distance = np.sort(1 - cosine.astype(np.float64), axis=1)
+        is_self = distance[:, :1] < _SELF
+        ranked = np.where(is_self, distance[:, 1:], distance[:, :-1])[:, first - 1 : last]
+        found[start : start + _ROWS] = np.exp(np.log(np.maximum(ranked, _SELF)).mean(axis=1))
+    return found
