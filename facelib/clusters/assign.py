@@ -120,7 +120,7 @@ def assign(
     guards.check_noise(len(cluster), int(np.count_nonzero(cluster < 0)), settings)
     similarity = np.einsum("nd,nd->n", faces.unit, centre[cluster])  # where there is no cluster it is not used
     is_real = graph.edges.v < len(core)
-    edges = Edges(core[graph.edges.u[is_real]], core[graph.edges.v[is_real]], graph.edges.cosine[is_real])
+    edges = Edges(core[graph.edges.u[is_real]], core[graph.edges.v[is_real]], graph.edges.similarity[is_real])
     return Assignment(
         clusters_table(faces.ids, faces.images, faces.is_core, cluster, similarity),
         edges_table(faces.ids, edges),

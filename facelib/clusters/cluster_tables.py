@@ -48,5 +48,5 @@ def edges_table(face_ids: Sequence[str], edges: Edges) -> pa.Table:
     """One row per edge; faces ascend in `face_ids`, so face_a < face_b."""
     ids = pa.array(face_ids, pa.string())
     return pa.table(
-        {"face_a": ids.take(pa.array(edges.u)), "face_b": ids.take(pa.array(edges.v)), "similarity": edges.cosine}
+        {"face_a": ids.take(pa.array(edges.u)), "face_b": ids.take(pa.array(edges.v)), "similarity": edges.similarity}
     )

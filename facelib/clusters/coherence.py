@@ -18,7 +18,7 @@ from facelib.clusters.neighbours import Edges
 from facelib.clusters.space import IntArray, Space
 
 COHERENT = 0.3
-"""On lfw_dev the largest subjects have 0.6 to 0.85 of their pairs above the floor; crowds of planted junk 0.1 to 0.25."""
+"""On lfw_dev the largest subjects have 0.6 to 0.85 of their pairs above the floor, crowds of planted junk 0.1 to 0.2."""
 _MOST_JUDGED = 1024
 _STEP = 0.95
 _STEPS = 60
@@ -58,7 +58,7 @@ def split_incoherent(labels: IntArray, edges: Edges, space: Space, floor: float,
         start, stop = np.searchsorted(of_edge, [labels[members[0]], labels[members[0]] + 1])
         mine = order[start:stop]
         u, v = (np.searchsorted(members, side[mine]) for side in (inner.u, inner.v))
-        parts = _parts(Edges(u, v, inner.cosine[mine]), space.only(members), floor, seed)
+        parts = _parts(Edges(u, v, inner.similarity[mine]), space.only(members), floor, seed)
         result[members] = free + parts
         free += len(members)
     return result
@@ -69,8 +69,8 @@ def _parts(edges: Edges, space: Space, floor: float, seed: int) -> IntArray:
     above = floor
     for _ in range(_STEPS):
         above = 1 - (1 - above) * _STEP
-        keep = edges.cosine > above
-        kept = Edges(edges.u[keep], edges.v[keep], edges.cosine[keep])
+        keep = edges.similarity > above
+        kept = Edges(edges.u[keep], edges.v[keep], edges.similarity[keep])
         labels = modules(space.faces, kept, above, seed)
         if all(coherence(space, part, floor) >= COHERENT for part in clusters_of(labels, 3)):
             return labels

@@ -10,13 +10,13 @@ expected number of strangers beyond the floor.
 
 The cohort is drawn from the archive: a sample is clustered loosely and one face per cluster is taken, so a face meets
 its own person at most about once, and its first ranks are left out for that. Loose clusters that do not
-hang together (crowds of blurred faces) stay whole, for their faces are strangers. It is done twice, first with plain
-cosines, then with corrected similarities, because plain ones split people in crowded surroundings.
+hang together (crowds of blurred faces) stay whole, for their faces are strangers. It is done first with plain
+cosines, very loosely, then twice with corrected similarities, because plain ones split people in crowded surroundings.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,9 +34,9 @@ FEWEST = 200
 """A smaller cohort says nothing about the ranks wanted: no correction then."""
 _RANKS = (0.002, 0.008)
 _FIRST_RANK = 3
-_LOOSER = 3.0
-_COHERENT = (0.0, 0.5)
-"""Least coherence of a cluster of which one face is taken, by round."""
+_FALSE_EDGES_PER_FACE = 0.1
+_ROUNDS = ((10.0, 0.0), (3.0, 0.5), (3.0, 0.5))
+"""By round: how many times as many false edges the clusters allow, and the least coherence of those reduced to one."""
 _LIMITS = (0.5, 2.0)
 """Of a weight, so that a few identical faces cannot blow it up."""
 _SELF = 1e-6
@@ -58,11 +58,12 @@ def draw_cohort(unit: FloatArray, image: IntArray, settings: ClusterSettings) ->
     Deterministic for the order of the rows: give them sorted by face id.
     """
     n = len(unit)
+    loose_settings = replace(settings, false_edges_per_face=_FALSE_EDGES_PER_FACE)
     chosen = np.sort(np.random.default_rng(settings.seed).permutation(n)[:SAMPLE])
     sample, cohort = unit[chosen], None
     space = Space.plain(sample)
-    for least in _COHERENT:
-        rows = _one_per_cluster(space, image[chosen], least, settings)
+    for looser, least in _ROUNDS:
+        rows = _one_per_cluster(space, image[chosen], looser, least, loose_settings)
         if len(rows) < FEWEST:
             return None
         distance = _distances(sample, sample[rows])
@@ -79,10 +80,10 @@ def weights(unit: FloatArray, cohort: Cohort) -> FloatArray:
     return found
 
 
-def _one_per_cluster(space: Space, image: IntArray, least: float, settings: ClusterSettings) -> IntArray:
+def _one_per_cluster(space: Space, image: IntArray, looser: float, least: float, settings: ClusterSettings) -> IntArray:
     edges, histogram = exact_neighbours(space, settings)
     estimate = estimate_floor(space, edges, histogram, image, settings, coherent=least)
-    loose = estimate.looser(_LOOSER)
+    loose = estimate.looser(looser)
     labels = modules(space.faces, accepted_edges(edges, loose, image), loose, settings.seed)
     keep = np.ones(space.faces, bool)
     for members in clusters_of(labels):

@@ -43,5 +43,6 @@ def communities(
     labels = modules(space.faces, edges, floor, settings.seed)
     labels = split_incoherent(labels, edges, space, floor, settings.seed)
     groups = must_link_groups(space.faces, constraints.must) if len(constraints.must) else None
-    apart = separate(labels, edges, constraints.image, constraints.cannot, groups, constraints.same_face)
+    weighed = edges._replace(similarity=edges.similarity - np.float32(floor))
+    apart = separate(labels, weighed, constraints.image, constraints.cannot, groups, constraints.same_face)
     return first_seen(apart)

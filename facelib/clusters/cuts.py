@@ -18,7 +18,7 @@ _MAX_FLOW = 2**31 - 1
 def divide(sizes: IntArray, edges: Edges, apart: IntArray) -> IntArray:
     """Part of each of n nodes, (n,) int64, so that no pair of `apart` (m, 2) is in one part.
 
-    `sizes` (n,) faces of each node; edges have positive weights in `cosine`.
+    `sizes` (n,) faces of each node; edges have positive weights in `similarity`.
 
     Two ways are tried. One cuts at the minimum s-t cut of the first pair that is together until none is, then
     joins parts again by falling weight between them, as far as `apart` allows. The other is Kruskal's construction:
@@ -49,7 +49,7 @@ def minimum_cut(n: int, edges: Edges, s: int, t: int) -> IntArray:
     The smallest such side of s (Ford and Fulkerson 1956: what s still reaches at maximum flow). Weights are
     scaled to integers whose sum stays below 2³¹.
     """
-    u, v, weight = edges.u, edges.v, edges.cosine.astype(np.float64)
+    u, v, weight = edges.u, edges.v, edges.similarity.astype(np.float64)
     scale = min(1e6, 0.5 * _MAX_FLOW / max(float(weight.sum()), 1e-9))
     capacity = np.maximum(1, weight * scale).astype(np.int32)
     ends = np.concatenate((u, v)), np.concatenate((v, u))
@@ -76,7 +76,7 @@ def _cut(n: int, edges: Edges, apart: IntArray) -> IntArray | None:
             return None
         place = np.zeros(n, np.int64)
         place[members] = np.arange(len(members))
-        local = Edges(place[edges.u[inside]], place[edges.v[inside]], edges.cosine[inside])
+        local = Edges(place[edges.u[inside]], place[edges.v[inside]], edges.similarity[inside])
         side = minimum_cut(len(members), local, int(place[s]), int(place[t]))
         part[members[side == 1]] = count
     return part
@@ -92,7 +92,7 @@ def contracted(edges: Edges, node: IntArray) -> Edges:
     u, v = np.minimum(node[edges.u], node[edges.v]), np.maximum(node[edges.u], node[edges.v])
     between = u != v
     pairs, place = np.unique(np.stack([u[between], v[between]], axis=1), axis=0, return_inverse=True)
-    weight = np.bincount(place.ravel(), edges.cosine[between].astype(np.float64), len(pairs))
+    weight = np.bincount(place.ravel(), edges.similarity[between].astype(np.float64), len(pairs))
     return Edges(pairs[:, 0], pairs[:, 1], weight.astype(np.float32))
 
 
@@ -106,7 +106,7 @@ def _join(n: int, edges: Edges, apart: IntArray) -> IntArray:
     for a, b in apart.tolist():
         barred[a].add(b)
         barred[b].add(a)
-    order = np.lexsort((edges.v, edges.u, -edges.cosine))
+    order = np.lexsort((edges.v, edges.u, -edges.similarity))
     for a, b in zip(edges.u[order].tolist(), edges.v[order].tolist(), strict=True):
         x, y = part[a], part[b]
         if x == y or y in barred[x]:
@@ -128,6 +128,6 @@ def _ratio_cut(part: IntArray, sizes: IntArray, edges: Edges) -> float:
     n = int(part.max()) + 1
     a, b = part[edges.u], part[edges.v]
     cut = a != b
-    weight: DoubleArray = edges.cosine[cut].astype(np.float64)
+    weight: DoubleArray = edges.similarity[cut].astype(np.float64)
     lost = np.bincount(a[cut], weight, n) + np.bincount(b[cut], weight, n)
     return float((lost / np.bincount(part, sizes, n)).sum())

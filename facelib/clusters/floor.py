@@ -1,8 +1,8 @@
 """The similarity floor of an archive, found without labels.
 
-Wanted is the cosine floor f at which FMR(f) × n = `false_edges_per_face`: a floor that keeps the
+Wanted is the similarity floor f at which FMR(f) × n = `false_edges_per_face`: a floor that keeps the
 expected number of false edges per face constant transfers between archives of different size, a fixed
-cosine does not. FMR is the share of non-mated pairs more similar than f, and two things stand between
+similarity does not. FMR is the share of non-mated pairs more similar than f, and two things stand between
 it and the histogram of all pairs.
 
 *Mated pairs* fill the upper tail. They are taken out by clustering: the pairs within clusters are
@@ -190,8 +190,8 @@ def _next(
     coherent: float,
 ) -> _Tail | None:
     """The lowest floor that follows from the clusters at a floor; None when they leave no evidence."""
-    above = edges.cosine > floor
-    kept = Edges(edges.u[above], edges.v[above], edges.cosine[above])
+    above = edges.similarity > floor
+    kept = Edges(edges.u[above], edges.v[above], edges.similarity[above])
     labels = modules(space.faces, kept, floor, settings.seed)
     within = _within(space, labels, floor, coherent)
     between = np.maximum(pairs - within, 0)
@@ -208,7 +208,7 @@ def _anchors(wanted: float) -> list[float]:
 
 def _loose_floors(edges: Edges, n: int) -> list[float]:
     """Floors that leave all edges, or a given mean number of edges per face."""
-    falling = np.sort(edges.cosine)[::-1]
+    falling = np.sort(edges.similarity)[::-1]
     counts = {int(min(len(falling), n * degree / 2)) for degree in _DEGREES}
     return [float(falling[count - 1]) - BIN_WIDTH for count in sorted(counts) if count]
 

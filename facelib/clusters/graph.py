@@ -12,13 +12,13 @@ from facelib.clusters.space import IntArray
 
 
 def accepted_edges(edges: Edges, floor: float, image_of_face: npt.NDArray[np.generic]) -> Edges:
-    """Edges with cosine > floor whose faces come from two images.
+    """Edges with similarity > floor whose faces come from two images.
 
     Two faces in one photograph are two people: no similarity joins them directly.
     `image_of_face` (n,) holds the image of each face, integers or strings.
     """
-    keep = (edges.cosine > floor) & (image_of_face[edges.u] != image_of_face[edges.v])
-    return Edges(edges.u[keep], edges.v[keep], edges.cosine[keep])
+    keep = (edges.similarity > floor) & (image_of_face[edges.u] != image_of_face[edges.v])
+    return Edges(edges.u[keep], edges.v[keep], edges.similarity[keep])
 
 
 def components(n: int, u: IntArray, v: IntArray) -> IntArray:

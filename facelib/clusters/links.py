@@ -58,8 +58,8 @@ def separate(
 
     Clusters that share a must-link group become one, under the smallest of their labels. Then every cluster
     with faces that must be apart is divided as `cuts.divide` says, the faces of a must-link group as one node, edges
-    weighing their cosine; its parts get labels from the largest one on. All other clusters keep their label.
-    Edges of a cosine of 0 or less count for nothing. Time and memory grow with the pairs of faces of one image in one
+    weighing their similarity; its parts get labels from the largest one on. All other clusters keep their label.
+    Edges of a similarity of 0 or less count for nothing. Time and memory grow with the pairs of faces of one image in one
     cluster. Raises ValueError when a cannot-link pair is within a must-link group.
     """
     n = len(labels)
@@ -71,14 +71,14 @@ def separate(
     found = np.concatenate((conflicts(result, pairs), _within_images(result, unit, image_of_face, same_face)))
     divided = np.unique(result[found[:, 0]])
     free = int(labels.max()) + 1 if n else 0
-    kept = (edges.cosine > 0) & (result[edges.u] == result[edges.v]) & np.isin(result[edges.u], divided)
+    kept = (edges.similarity > 0) & (result[edges.u] == result[edges.v]) & np.isin(result[edges.u], divided)
     edge_groups = _by_label(result[edges.u[kept]], np.flatnonzero(kept), divided)
     pair_groups = _by_label(result[found[:, 0]], np.arange(len(found)), divided)
     face_groups = _by_label(result, np.arange(n), divided)
     for faces, inside, together in zip(face_groups, edge_groups, pair_groups, strict=True):
         nodes, node = np.unique(unit[faces], return_inverse=True)
         u, v = (np.searchsorted(nodes, unit[ends[inside]]) for ends in (edges.u, edges.v))
-        local = contracted(Edges(u, v, edges.cosine[inside]), np.arange(len(nodes)))
+        local = contracted(Edges(u, v, edges.similarity[inside]), np.arange(len(nodes)))
         apart = np.searchsorted(nodes, unit[found[together]])
         part = divide(np.bincount(node), local, apart)
         result[faces] = free + part[node]

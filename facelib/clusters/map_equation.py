@@ -27,7 +27,7 @@ def modules(n: int, edges: Edges, floor: float, seed: int) -> IntArray:
         nk.setSeed(seed, False)
         graph = nk.Graph(len(nodes), weighted=True)
         ends = position.astype(np.uint64)
-        graph.addEdges((edges.cosine.astype(np.float64) - floor, (ends[: len(edges.u)], ends[len(edges.u) :])))
+        graph.addEdges((edges.similarity.astype(np.float64) - floor, (ends[: len(edges.u)], ends[len(edges.u) :])))
         search = nk.community.LouvainMapEquation(graph, True, 32, "none")
         search.run()
         labels[nodes] = nodes[first_seen(np.array(search.getPartition().getVector(), np.int64))]

@@ -34,11 +34,11 @@ _FEWEST_ROWS = 1024
 
 
 class Edges(NamedTuple):
-    """Pairs of faces by row index: u < v, each pair once, ordered by (u, v); their similarity `cosine`, float32."""
+    """Pairs of faces by row index: u < v, each pair once, ordered by (u, v), and their similarity."""
 
     u: IntArray
     v: IntArray
-    cosine: FloatArray
+    similarity: FloatArray
 
 
 def normalise(embeddings: npt.ArrayLike) -> FloatArray:

@@ -21,7 +21,7 @@ class ClusterSettings:
     """Least number of cells that each face is in."""
     recall: float = 0.985
     """Share of the pairs above the floor that must meet in a cell, in (0, 1]: the overlap is raised until they do."""
-    false_edges_per_face: float = 0.06
+    false_edges_per_face: float = 0.04
     """Expected edges per face between two people; with the archive's size it decides the floor."""
     floor: float | None = None
     """Similarity floor of an edge, from -1 to below 1; none: estimated from the archive."""

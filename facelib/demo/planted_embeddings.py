@@ -106,7 +106,8 @@ def _sizes(
 
 def _noise(n: int, within: npt.NDArray[np.float32], random: np.random.Generator) -> npt.NDArray[np.float32]:
     """Isotropic directions in the intrinsic space, (n, d), of unit length."""
-    return _unit(random.standard_normal((n, len(within)), np.float32)) @ within
+    directions: npt.NDArray[np.float32] = _unit(random.standard_normal((n, len(within)), np.float32)) @ within
+    return directions
 
 
 def _outside(basis: npt.NDArray[np.float32], kind: EmbeddingKind) -> npt.NDArray[np.float32]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from facelib.clusters.assign import CORE
+from facelib.clusters.cluster_tables import CORE
 from facelib.clusters.cohesion import mean_pair_similarities
 from facelib.embeddings.embed import CHIP_COLUMNS
 from facelib.ids import face_id

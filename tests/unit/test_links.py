@@ -118,7 +118,7 @@ def test_the_minimum_cut_is_that_of_networkx(seed: int) -> None:
     graph.add_weighted_edges_from(zip(*(c.tolist() for c in edges), strict=True), weight="capacity")
     side = minimum_cut(n, edges, 0, n - 1)
     assert (side[0], side[n - 1]) == (1, 0)
-    weight = float(edges.cosine[side[edges.u] != side[edges.v]].sum())
+    weight = float(edges.similarity[side[edges.u] != side[edges.v]].sum())
     assert weight == pytest.approx(nx.minimum_cut_value(graph, 0, n - 1), abs=1e-4)
 
 

@@ -104,7 +104,7 @@ def test_symmetric_union_holds_each_pair_once() -> None:
     edges = symmetric_union(indices, cosine)
     expected = sorted({(min(i, j), max(i, j)) for i, row in enumerate(indices.tolist()) for j in row})
     assert list(zip(edges.u.tolist(), edges.v.tolist(), strict=True)) == expected
-    np.testing.assert_allclose(edges.cosine, _brute(unit)[edges.u, edges.v], atol=1e-6)
+    np.testing.assert_allclose(edges.similarity, _brute(unit)[edges.u, edges.v], atol=1e-6)
 
 
 def test_edges_of_blocks_merge_to_the_edges_of_the_whole() -> None:
