@@ -48,6 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
             _links(stage)
     rescore = _command(commands, "rescore", "a new run from what an earlier one extracted, with other thresholds")
     rescore.add_argument("--run", metavar="RUN_ID", help="the earlier run (default: the published one)")
+    _previous(rescore)
+    _links(rescore)
     _export(_command(commands, "export", "write a retraining set: chips, labels and weights"))
     _clusters(commands)
     _enrol(commands)

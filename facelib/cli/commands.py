@@ -16,6 +16,7 @@ from facelib.storage import is_manifest, open_store
 
 if TYPE_CHECKING:
     from facelib.spark.balance_stage import LabelSource
+    from facelib.spark.cluster_inputs import ClusterInputs
     from facelib.spark.context import StageContext
     from facelib.spark.listing import Listing
     from facelib.spark.pipeline_config import PipelineConfig
@@ -26,10 +27,11 @@ def run(arguments: argparse.Namespace) -> int:
     """`facelib run`: every stage in order, then publication."""
     config = _config(arguments)
     source, listing = _inputs(arguments, config)
+    given = _cluster_inputs(arguments, config)
     with _session(config) as spark, _new_run(arguments, config, spark, listing) as context:
         _stage("extract")(context, listing)
         _stage("embed")(context)
-        _stage("cluster")(context)
+        _stage("cluster")(context, given)
         _stage("balance", "label_stage")(context, listing, source)
         _stage("balance")(context)
         _stage("check")(context)
@@ -57,8 +59,9 @@ def embed(arguments: argparse.Namespace) -> int:
 
 def cluster(arguments: argparse.Namespace) -> int:
     """`facelib cluster`."""
+    given = _cluster_inputs(arguments, _config(arguments))
     with _continued(arguments) as context:
-        _stage("cluster")(context)
+        _stage("cluster")(context, given)
         _pause(context, "cluster")
     return 0
 
@@ -91,11 +94,14 @@ def rescore(arguments: argparse.Namespace) -> int:
     store = open_store(arguments.output, first.storage)
     earlier = RunRecord.load(store, published_or_named(store, arguments.run))
     config = _config(arguments, earlier)
-    given = earlier.arguments | {"rescored": earlier.run_id, "assignments": arguments.assignments}
-    record = RunRecord.begin(earlier.images, given, config_dict(config), config_hash(config))
+    begun = earlier.arguments | {"rescored": earlier.run_id, "assignments": arguments.assignments}
+    record = RunRecord.begin(earlier.images, begun, config_dict(config), config_hash(config))
+    given = _cluster_inputs(arguments, config)
     with _session(config) as spark, _recorded(record, arguments, config, spark) as context:
         _stage("rescore")(context, earlier)
-        for name in ("embed", "cluster", "balance", "check"):
+        _stage("embed")(context)
+        _stage("cluster")(context, given)
+        for name in ("balance", "check"):
             _stage(name)(context)
         _publish(context)
     return 0
@@ -128,6 +134,13 @@ def _inputs(arguments: argparse.Namespace, config: PipelineConfig) -> tuple[Labe
         )
     output.exists("CURRENT")
     return source, list_archive(arguments.images, config, output)
+
+
+def _cluster_inputs(arguments: argparse.Namespace, config: PipelineConfig) -> ClusterInputs:
+    from facelib.spark.cluster_inputs import ClusterInputs
+
+    store = open_store(arguments.output, config.storage)
+    return ClusterInputs.read(store, config.storage, arguments.must_link, arguments.cannot_link, arguments.previous)
 
 
 def _label_source(arguments: argparse.Namespace, config: PipelineConfig) -> LabelSource | None:

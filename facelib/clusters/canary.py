@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facelib.clusters.agreement import pairwise_scores
+from facelib.clusters.copies import near_distance
 from facelib.clusters.space import FloatArray, IntArray
 
 FEWEST_FACES = 50
@@ -25,7 +26,6 @@ _MOST = 25
 _SAMPLE = 4096
 _CLOSENESS = 0.25
 """Distance 1 - cosine of two faces of an identity, relative to the one that 0.5 % of all pairs are closer than."""
-_NEAR = 0.005
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,7 @@ def plant(unit: FloatArray, seed: int) -> Canary:
     mean = sample.mean(axis=0)
     centres = mean + random.standard_normal((count, len(sample))) @ (sample - mean) / np.sqrt(len(sample))
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    rows = sample[:1024]
-    distance = 1 - (rows @ sample.T)[np.arange(len(rows))[:, None] < np.arange(len(sample))]
-    near = _CLOSENESS * float(np.quantile(distance, _NEAR))
+    near = _CLOSENESS * near_distance(unit, seed)
     identity = np.repeat(np.arange(count), FACES)
     noise = random.standard_normal((len(identity), len(sample))) @ (sample - mean)
     noise -= np.einsum("nd,nd->n", noise, centres[identity])[:, None] * centres[identity]

@@ -18,7 +18,7 @@ from facelib.clusters.neighbours import Edges
 from facelib.clusters.space import IntArray, Space
 
 COHERENT = 0.3
-"""On lfw_dev the largest subjects have 0.6 to 0.85 of their pairs above the floor, crowds of planted junk 0.1 to 0.2."""
+"""On lfw_dev the largest subjects have 0.6 to 0.85 of their pairs above the floor; crowds of junk 0.1 to 0.2."""
 _MOST_JUDGED = 1024
 _STEP = 0.95
 _STEPS = 60

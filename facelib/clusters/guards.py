@@ -87,6 +87,6 @@ def check_against_previous(
     if not 1 / settings.max_cluster_change <= change <= settings.max_cluster_change:
         raise DegenerateResultError(
             f"{n_faces} faces are in {n_clusters} clusters, {faces_before} were in {clusters_before} in the previous "
-            f"run: per face a change by {change:.2f}, beyond cluster.max_cluster_change = {settings.max_cluster_change:g}; "
-            "raise it, or give --previous none, if the archive is another one"
+            f"run: per face a change by {change:.2f}, beyond cluster.max_cluster_change = "
+            f"{settings.max_cluster_change:g}; raise it, or give --previous none, if the archive is another one"
         )

@@ -59,8 +59,8 @@ def separate(
     Clusters that share a must-link group become one, under the smallest of their labels. Then every cluster
     with faces that must be apart is divided as `cuts.divide` says, the faces of a must-link group as one node, edges
     weighing their similarity; its parts get labels from the largest one on. All other clusters keep their label.
-    Edges of a similarity of 0 or less count for nothing. Time and memory grow with the pairs of faces of one image in one
-    cluster. Raises ValueError when a cannot-link pair is within a must-link group.
+    Edges of a similarity of 0 or less count for nothing. Time and memory grow with the pairs of faces of one image in
+    one cluster. Raises ValueError when a cannot-link pair is within a must-link group.
     """
     n = len(labels)
     unit = np.arange(n, dtype=np.int64) if groups is None else first_seen(groups)

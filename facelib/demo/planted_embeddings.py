@@ -106,8 +106,7 @@ def _sizes(
 
 def _noise(n: int, within: npt.NDArray[np.float32], random: np.random.Generator) -> npt.NDArray[np.float32]:
     """Isotropic directions in the intrinsic space, (n, d), of unit length."""
-    directions: npt.NDArray[np.float32] = _unit(random.standard_normal((n, len(within)), np.float32)) @ within
-    return directions
+    return np.asarray(_unit(random.standard_normal((n, len(within)), np.float32)) @ within, np.float32)
 
 
 def _outside(basis: npt.NDArray[np.float32], kind: EmbeddingKind) -> npt.NDArray[np.float32]:

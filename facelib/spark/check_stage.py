@@ -19,9 +19,20 @@ from facelib.spark.context import StageContext
 from schemas.arrow import arrow_schema
 from schemas.contract import Table
 from schemas.expectations import Expectation, suite
-from schemas.tables import BALANCE, BALANCE_SUMMARY, CHECKS, CLUSTERS, EDGES, FACES, IMAGES, LABELS, LOSSES
+from schemas.tables import (
+    BALANCE,
+    BALANCE_SUMMARY,
+    CHECKS,
+    CLUSTER_LINEAGE,
+    CLUSTERS,
+    EDGES,
+    FACES,
+    IMAGES,
+    LABELS,
+    LOSSES,
+)
 
-CHECKED = (IMAGES, FACES, LABELS, CLUSTERS, EDGES, BALANCE, BALANCE_SUMMARY, LOSSES)
+CHECKED = (IMAGES, FACES, LABELS, CLUSTERS, CLUSTER_LINEAGE, EDGES, BALANCE, BALANCE_SUMMARY, LOSSES)
 Rows = list[dict[str, Any]]
 
 

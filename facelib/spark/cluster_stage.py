@@ -1,59 +1,80 @@
-"""Clustering on Spark: exact neighbours by row blocks in tasks, the graph on the driver."""
+"""Clustering on Spark: the faces of the run, what is known of them, and the tables that come of it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import Broadcast
 
-from facelib.clusters.assign import Neighbourhood, assign, graph_order
-from facelib.clusters.neighbours import empty_histogram, knn_block, normalise, symmetric_union
-from facelib.clusters.settings import ClusterSettings
+from facelib.clusters import guards
+from facelib.clusters.assign import Assignment, Known, assign
+from facelib.clusters.copies import copies
+from facelib.clusters.lineage import inherit_ids
+from facelib.clusters.links import same_face_groups
+from facelib.clusters.neighbours import normalise
 from facelib.clusters.space import FloatArray
 from facelib.embeddings.embed import vectors_of
+from facelib.spark.cluster_inputs import ClusterInputs
 from facelib.spark.context import StageContext
 from facelib.spark.embed_stage import embedding_keys
-from facelib.spark.tables import read_frame
-from facelib.spark.tasks import Batches, map_items
+from facelib.spark.tables import read_arrow, read_frame
+from facelib.spark.task_engine import TaskEngine
 from facelib.spark.types import spark_schema
-from schemas.tables import CLUSTERS, EDGES, EMBEDDINGS, FACES
+from schemas.arrow import arrow_schema
+from schemas.tables import CLUSTER_LINEAGE, CLUSTERS, EDGES, EMBEDDINGS, FACES, IMAGES
 
-_BLOCK = "first long, indices binary, cosine binary, histogram binary, cpu_seconds double"
-_BLOCKS_PER_CORE = 4
-_MIN_BLOCK_ROWS = 256
+_FACE_COLUMNS = ["face_id", "image_id", "is_usable", "quality_score"]
+_BOX_COLUMNS = ["box_x_px", "box_y_px", "box_width_px", "box_height_px"]
+_IMAGE_COLUMNS = ["image_id", "uri", "duplicate_of", "near_duplicate_group"]
 
 
-def cluster_stage(context: StageContext) -> None:
-    """Write `clusters` and `edges` of the run from its faces and their embeddings. No label is read."""
+def cluster_stage(context: StageContext, inputs: ClusterInputs | None = None) -> None:
+    """Write `clusters`, `edges` and `cluster_lineage` of the run from its faces and their embeddings. No label is
+    read."""
+    given = inputs or ClusterInputs()
     with context.stage("cluster") as facts:
         faces, embeddings = _faces_with_embeddings(context)
+        known = _known(context, given, faces, embeddings)
         ids, images = (faces.column(c).to_pylist() for c in ("face_id", "image_id"))
         usable = faces.column("is_usable").to_numpy(zero_copy_only=False)
-        settings = context.config.cluster
-        core = normalise(embeddings)[graph_order(ids, usable)]
-        around, cpu_seconds = _neighbourhood(context, core, settings)
-        result = assign(ids, images, embeddings, usable, settings, around)
-        context.write_arrow(result.clusters, CLUSTERS)
+        with _engine(context) as engine:
+            result = assign(ids, images, embeddings, usable, context.config.cluster, known, engine)
+            facts["cpu_seconds"] = round(engine.cpu_seconds, 3)
+        clusters, lineage = _with_stable_ids(context, given, result)
+        context.write_arrow(clusters, CLUSTERS)
         context.write_arrow(result.edges, EDGES)
+        context.write_arrow(lineage, CLUSTER_LINEAGE)
         summary = asdict(result.summary)
         facts.update({name.removeprefix("n_"): value for name, value in summary.items()})
-        facts["cpu_seconds"] = round(cpu_seconds, 3)
+        facts["previous_run"] = given.previous.run_id if given.previous else None
+
+
+@contextmanager
+def _engine(context: StageContext) -> Iterator[TaskEngine]:
+    engine = TaskEngine(context.spark, context.place, f"scratch/{context.record.run_id}", context.job)
+    try:
+        yield engine
+    finally:
+        engine.close()
 
 
 def _faces_with_embeddings(context: StageContext) -> tuple[pa.Table, FloatArray]:
-    """face_id, image_id and is_usable of the run's faces by face_id, and their embeddings in that order."""
+    """The run's faces by face_id with what their image says, and their embeddings in that order."""
     columns = ["face_id", "embedding"]
     stored = read_frame(
         context.spark, context.place, embedding_keys(context), columns, spark_schema(EMBEDDINGS, columns)
     )
     with context.job("read embeddings", len(context.record.shards)):
         vectors = stored.toArrow()
-    faces = context.read_arrow(FACES, ["face_id", "image_id", "is_usable"]).sort_by("face_id")
+    images = context.read_arrow(IMAGES, _IMAGE_COLUMNS)
+    faces = context.read_arrow(FACES, [*_FACE_COLUMNS, *_BOX_COLUMNS]).sort_by("face_id")
+    row = pc.index_in(faces.column("image_id"), value_set=images.column("image_id"))
+    for column in _IMAGE_COLUMNS[1:]:
+        faces = faces.append_column(column, images.column(column).take(row))
     position = pc.index_in(faces.column("face_id"), value_set=vectors.column("face_id"))
     if position.null_count:
         raise ValueError(f"{position.null_count} faces have no embedding: run the stage embed again")
@@ -61,42 +82,40 @@ def _faces_with_embeddings(context: StageContext) -> tuple[pa.Table, FloatArray]
     return faces, matrix[position.to_numpy()]
 
 
-def _neighbourhood(
-    context: StageContext, core: FloatArray, settings: ClusterSettings
-) -> tuple[Neighbourhood | None, float]:
-    """The tiled pass over `core` in row blocks, one per task; and the CPU seconds of the tasks."""
-    if len(core) < 2:
-        return None, 0.0
-    spark = context.spark
-    parallel = spark.sparkContext.defaultParallelism
-    rows = max(_MIN_BLOCK_ROWS, -(-len(core) // (_BLOCKS_PER_CORE * parallel)))
-    firsts = range(0, len(core), rows)
-    shared = spark.sparkContext.broadcast(core)
-    with context.job(f"neighbours of {len(core)} faces", len(firsts)):
-        found = map_items(spark, firsts, _block_task(shared, rows, settings), _BLOCK).collect()
-    shared.destroy()
-    found.sort(key=lambda block: int(block["first"]))
-    kept = min(settings.neighbours, len(core) - 1)
-    indices = np.concatenate([np.frombuffer(b["indices"], np.int64) for b in found]).reshape(-1, kept)
-    cosine = np.concatenate([np.frombuffer(b["cosine"], np.float32) for b in found]).reshape(-1, kept)
-    histogram = sum((np.frombuffer(b["histogram"], np.float64) for b in found), start=empty_histogram())
-    return Neighbourhood(symmetric_union(indices, cosine), histogram), sum(b["cpu_seconds"] for b in found)
+def _known(context: StageContext, inputs: ClusterInputs, faces: pa.Table, embeddings: FloatArray) -> Known:
+    images = faces.column("image_id").to_pylist()
+    index = np.array([int(f.rpartition("-")[2]) for f in faces.column("face_id").to_pylist()], np.int64)
+    boxes = np.stack([faces.column(c).to_numpy() for c in _BOX_COLUMNS], axis=1)
+    must, cannot = inputs.pairs(faces, context.record.arguments.get("root", ""))
+    return Known(
+        copies(
+            images,
+            index,
+            faces.column("duplicate_of").to_pylist(),
+            faces.column("near_duplicate_group").to_pylist(),
+            faces.column("quality_score").to_numpy(),
+            normalise(embeddings),
+            context.config.cluster.seed,
+        ),
+        same_face_groups(np.array(images, dtype=np.str_), boxes),
+        cannot,
+        must,
+    )
 
 
-def _block_task(shared: Broadcast[FloatArray], rows: int, settings: ClusterSettings) -> Callable[[int], Batches]:
-    def run(first: int) -> Batches:
-        begun = time.process_time()
-        core, histogram = shared.value, empty_histogram()
-        block = core[first : first + rows]
-        indices, cosine = knn_block(block, core, settings.neighbours, first, tile=settings.tile, histogram=histogram)
-        yield pa.RecordBatch.from_pydict(
-            {
-                "first": [first],
-                "indices": [indices.astype(np.int64).tobytes()],
-                "cosine": [cosine.astype(np.float32).tobytes()],
-                "histogram": [histogram.tobytes()],
-                "cpu_seconds": [time.process_time() - begun],
-            }
-        )
-
-    return run
+def _with_stable_ids(context: StageContext, inputs: ClusterInputs, result: Assignment) -> tuple[pa.Table, pa.Table]:
+    """Clusters with the ids of the previous run where they go on, and the lineage; empty without a previous run."""
+    if inputs.previous is None or CLUSTERS.name not in inputs.previous.tables:
+        empty = arrow_schema(CLUSTER_LINEAGE).empty_table()
+        return result.clusters, empty.drop_columns(["run_id"])
+    keys = inputs.previous.files(CLUSTERS)
+    before = read_arrow(context.place, keys, CLUSTERS, ["face_id", "cluster_id"])
+    guards.check_against_previous(
+        len(result.clusters),
+        result.summary.n_clusters,
+        len(before),
+        pc.count_distinct(before.column("cluster_id")).as_py(),
+        context.config.cluster,
+    )
+    inherited = inherit_ids(result.clusters, before)
+    return inherited.clusters, inherited.lineage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,13 @@ from benchmarks import peers, plain_pool
 from benchmarks.archives import BUILD, archive, evenly
 from benchmarks.harness import needs_photographs
 from benchmarks.results_file import Result
-from facelib.clusters.agreement import bcubed_scores, cluster_ratio, pairwise_scores
-from facelib.clusters.assign import Assignment, assign, graph_order, neighbourhood
+from facelib.clusters.agreement import bcubed_scores, cluster_ratio, largest_purity, pairwise_scores
+from facelib.clusters.assign import Assignment, assign
+from facelib.clusters.communities import Constraints, communities
+from facelib.clusters.graph import accepted_edges
 from facelib.clusters.neighbours import normalise
 from facelib.clusters.settings import ClusterSettings
+from facelib.clusters.similarity_graph import similarity_graph
 from facelib.embeddings.embed import vectors_of
 from facelib.embeddings.model import model_id
 from facelib.errors import ConfigError
@@ -70,7 +73,7 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
     by_path = archive(data).by_path()
     if quick:
         by_path = dict(list(by_path.items())[:240])
-    faces = _faces(by_path, identities(data / "labels.csv"))
+    faces = labelled_faces(by_path, identities(data / "labels.csv"))
     return [_clustering(faces, data.name, quick), _verification(faces, by_path, data)]
 
 
@@ -79,7 +82,8 @@ def identities(labels: Path) -> dict[str, str]:
         return {row["file"]: row["identity"] for row in csv.DictReader(f)}
 
 
-def _faces(by_path: dict[str, ListedImage], identity_of: dict[str, str]) -> Faces:
+def labelled_faces(by_path: dict[str, ListedImage], identity_of: dict[str, str]) -> Faces:
+    """All faces of the images, by path below the folder, with the identity that belongs to each path."""
     rows = embedded_faces(list(by_path.values()))
     path_of = {member.image_id: path for path, member in by_path.items()}
     images = rows.column("image_id").to_pylist()
@@ -126,22 +130,31 @@ def _clustering(faces: Faces, name: str, quick: bool) -> Result:
         f"{len(distances)} distances from {distances[0]} to {distances[-1]}, chosen by the labels it is scored on.",
         "DBSCAN of at least two samples is connected components by definition; both are run as a check.",
     )
-    columns = ("method", "setting", "pairwise P", "R", "F", "BCubed F", "predicted / true", "largest", "its purity")
+    columns = ("method", "setting", *AGREEMENT)
     return Result("Identity clusters against labels", columns, tuple(rows), notes, text_columns=2)
 
 
 def _ours(faces: Faces, given: str) -> tuple[str, ...]:
-    found = _assigned(faces, ClusterSettings())
+    found = assigned(faces, ClusterSettings())
+    return _row(f"**facelib**, {given}", floor_of(found), *scored(found, faces))
+
+
+def floor_of(found: Assignment) -> str:
+    """The floor, and where it came from."""
     floor = found.summary.floor
-    setting = f"cosine floor {floor.floor:.4f}, chosen without labels ({floor.method})"
-    return _row(f"**facelib**, {given}", setting, *_scored(found, faces))
+    return f"{_kind(found)} {floor.floor:.4f}, chosen without labels ({floor.method})"
 
 
-def _assigned(faces: Faces, settings: ClusterSettings) -> Assignment:
+def _kind(found: Assignment) -> str:
+    return "corrected similarity" if found.summary.search.cohort else "cosine"
+
+
+def assigned(faces: Faces, settings: ClusterSettings) -> Assignment:
+    """The clusters of all faces."""
     return assign(faces.face_ids, faces.image_ids, faces.embeddings, faces.is_usable, settings)
 
 
-def _scored(found: Assignment, faces: Faces) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]]:
+def scored(found: Assignment, faces: Faces) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]]:
     """Cluster (noise: the face itself) and identity of every image's main face (index 0)."""
     ids, clusters = (found.clusters.column(c).to_pylist() for c in ("face_id", "cluster_id"))
     cluster_of = dict(zip(ids, clusters, strict=True))
@@ -150,16 +163,21 @@ def _scored(found: Assignment, faces: Faces) -> tuple[npt.NDArray[np.str_], npt.
 
 
 def _best_floor(faces: Faces, floors: Sequence[float]) -> tuple[str, ...]:
-    settings = ClusterSettings(max_cluster_share=1.0)
-    order = graph_order(faces.face_ids, faces.is_usable)
-    around = neighbourhood(normalise(faces.embeddings)[order], settings)
+    """The floor is chosen on the usable faces' graph, then all faces are clustered at it."""
+    order = np.array(sorted(np.flatnonzero(faces.is_usable), key=lambda i: faces.face_ids[i]))
+    image = np.unique(np.array(faces.image_ids)[order], return_inverse=True)[1]
+    settings = ClusterSettings(floor=min(floors), max_cluster_share=1.0, min_canary_f=0)
+    graph = similarity_graph(normalise(faces.embeddings)[order], image, settings)
+    is_main, truth = faces.is_main[order], faces.identities[order]
 
-    def labels(floor: float) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]]:
-        given = (faces.face_ids, faces.image_ids, faces.embeddings, faces.is_usable)
-        return _scored(assign(*given, replace(settings, floor=floor), around), faces)
+    def f1(floor: float) -> float:
+        edges = accepted_edges(graph.edges, floor, image)
+        labels = communities(graph.space, edges, floor, Constraints(image), settings)
+        return pairwise_scores(labels[is_main], truth[is_main]).f1
 
-    best = max(floors, key=lambda f: pairwise_scores(*labels(f)).f1)
-    return _row("facelib, all faces (oracle)", f"cosine floor {best:.3f}", *labels(best))
+    best = max(floors, key=f1)
+    found = assigned(faces, ClusterSettings(floor=best, max_cluster_share=1.0, min_canary_f=0))
+    return _row("facelib, all faces (oracle)", f"{_kind(found)} {best:.3f}", *scored(found, faces))
 
 
 def _best_distance(
@@ -174,10 +192,17 @@ def _best_distance(
 
 
 def _row(method: str, setting: str, predicted: npt.NDArray[np.generic], truth: npt.NDArray[np.str_]) -> tuple[str, ...]:
-    pairwise, largest = pairwise_scores(predicted, truth), Counter(predicted.tolist()).most_common(1)[0]
-    inside = Counter(truth[predicted == largest[0]].tolist()).most_common(1)[0][1]
-    scores = (*pairwise, bcubed_scores(predicted, truth).f1, cluster_ratio(predicted, truth))
-    return method, setting, *(f"{s:.3f}" for s in scores), str(largest[1]), f"{inside / largest[1]:.2f}"
+    return method, setting, *agreement_cells(predicted, truth)
+
+
+AGREEMENT = ("pairwise P", "R", "F", "BCubed F", "predicted / true", "largest", "its purity")
+
+
+def agreement_cells(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[str, ...]:
+    """A cell for each of the columns `AGREEMENT`."""
+    largest = largest_purity(predicted, truth)
+    scores = (*pairwise_scores(predicted, truth), bcubed_scores(predicted, truth).f1, cluster_ratio(predicted, truth))
+    return *(f"{s:.3f}" for s in scores), str(largest.size), f"{largest.purity:.2f}"
 
 
 def _verification(faces: Faces, by_path: dict[str, ListedImage], data: Path) -> Result:

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from facelib.clusters.agreement import pairwise_scores
-from facelib.clusters.communities import communities, separate_images
+from facelib.clusters.coherence import COHERENT, clusters_of, coherence
+from facelib.clusters.communities import Constraints, communities
 from facelib.clusters.graph import accepted_edges, components, first_seen
+from facelib.clusters.map_equation import modules
 from facelib.clusters.neighbours import Edges, knn_block, normalise, symmetric_union
 from facelib.clusters.settings import ClusterSettings
+from facelib.clusters.space import Space
 
 pytestmark = pytest.mark.unit
 
@@ -33,7 +36,8 @@ def _planted(seed: int, sizes: list[int], spread: float, d: int = 64) -> tuple[n
 
 def _clusters(unit: np.ndarray, floor: float, image: np.ndarray, settings: ClusterSettings = SETTINGS) -> np.ndarray:
     edges = symmetric_union(*knn_block(unit, unit, settings.neighbours, 0))
-    return communities(len(unit), *edges, floor, image, settings)
+    space = Space.plain(unit)
+    return communities(space, accepted_edges(edges, floor, image), floor, Constraints(image), settings)
 
 
 def _set_partitions(n: int) -> Iterator[list[int]]:
@@ -79,7 +83,7 @@ def test_a_small_component_reaches_the_optimum_of_the_map_equation(seed: int) ->
     cosine = np.where(inside, rng.uniform(0.7, 0.95, (n, n)), rng.uniform(0.3, 0.56, (n, n)))
     pairs = {(i, j): float(np.float32(cosine[i, j])) for i in range(n) for j in range(i + 1, n)}
     pairs[3, 4] = 0.6
-    labels = communities(n, *_edges(pairs), floor, np.arange(n), SETTINGS)
+    labels = modules(n, accepted_edges(_edges(pairs), floor, np.arange(n)), floor, SETTINGS.seed)
     weights = np.zeros((n, n))
     for (i, j), value in pairs.items():
         weights[i, j] = weights[j, i] = max(0.0, value - floor)
@@ -118,24 +122,26 @@ def test_membership_does_not_depend_on_the_order_of_arrival() -> None:
 
 def test_runs_repeat_and_a_second_archive_beside_it_changes_nothing() -> None:
     unit, _ = _planted(38, [6] * 30, spread=0.9, d=32)
-    edges = symmetric_union(*knn_block(unit, unit, 80, 0))
-    n, image = len(unit), np.arange(len(unit))
-    labels = communities(n, *edges, 0.35, image, SETTINGS)
-    np.testing.assert_array_equal(communities(n, *edges, 0.35, image, SETTINGS), labels)
+    n, space, apart = len(unit), Space.plain(unit), Constraints(np.arange(len(unit)))
+    edges = accepted_edges(symmetric_union(*knn_block(unit, unit, 80, 0)), 0.35, apart.image)
+    labels = communities(space, edges, 0.35, apart, SETTINGS)
+    np.testing.assert_array_equal(communities(space, edges, 0.35, apart, SETTINGS), labels)
     twice = Edges(*(np.concatenate((a, a + shift)) for a, shift in zip(edges, (n, n, np.float32(0)), strict=True)))
-    doubled = communities(2 * n, *twice, 0.35, np.arange(2 * n), SETTINGS)
+    both = Space.plain(np.concatenate((unit, unit)))
+    doubled = communities(both, twice, 0.35, Constraints(np.arange(2 * n)), SETTINGS)
     np.testing.assert_array_equal(first_seen(doubled[:n]), labels)
     np.testing.assert_array_equal(first_seen(doubled[n:]), labels)
 
 
 def test_isolated_faces_are_alone_and_pairs_above_the_floor_together() -> None:
     edges = _edges({(0, 2): 0.9, (1, 3): 0.5, (3, 4): 0.50001})
-    labels = communities(6, *edges, 0.5, np.arange(6), SETTINGS)
+    labels = modules(6, accepted_edges(edges, 0.5, np.arange(6)), 0.5, SETTINGS.seed)
     np.testing.assert_array_equal(labels, [0, 1, 0, 2, 2, 3])
 
 
 def test_no_faces() -> None:
-    assert len(communities(0, *_edges({}), 0.5, np.arange(0), SETTINGS)) == 0
+    space = Space.plain(np.empty((0, 4), np.float32))
+    assert len(communities(space, _edges({}), 0.5, Constraints(np.arange(0)), SETTINGS)) == 0
 
 
 def test_two_faces_of_one_image_are_never_together() -> None:
@@ -146,35 +152,59 @@ def test_two_faces_of_one_image_are_never_together() -> None:
     assert len(set(zip(labels.tolist(), image.tolist(), strict=True))) == 60
 
 
-def test_the_weaker_face_of_an_image_leaves_with_its_own_ties() -> None:
-    """0–3 are one person; 4 and 5 another, tied to 3 by a false edge; images of 0 and 4 are the same."""
-    edges = _edges({(0, 1): 0.9, (0, 2): 0.9, (1, 2): 0.9, (1, 3): 0.88, (2, 3): 0.87, (3, 4): 0.7, (4, 5): 0.8})
-    image = np.array(["a", "b", "c", "d", "a", "e"])
-    labels = separate_images(np.zeros(6, np.int64), edges, image)
-    np.testing.assert_array_equal(first_seen(labels), [0, 0, 0, 0, 1, 1])
+def test_what_is_known_of_pairs_outweighs_similarity() -> None:
+    """0–2 and 3–5 are alike; 2 and 3 are linked by the user, 0 and 1 are barred; 4 and 5 share an image."""
+    edges = _edges({(0, 1): 0.9, (0, 2): 0.9, (1, 2): 0.8, (3, 4): 0.9, (3, 5): 0.8, (4, 5): 0.8})
+    cosine = np.eye(6)
+    cosine[edges.u, edges.v] = cosine[edges.v, edges.u] = edges.similarity
+    space = Space.plain(np.linalg.cholesky(cosine).astype(np.float32))
+    image = np.array(["a", "b", "c", "d", "e", "e"])
+    edges = accepted_edges(edges, 0.5, image)
+    must, cannot = np.array([[2, 3]]), np.array([[0, 1]])
+
+    def labels(**known: np.ndarray) -> list[int]:
+        return communities(space, edges, 0.5, Constraints(image, **known), SETTINGS).tolist()
+
+    assert labels() == [0, 0, 0, 1, 1, 2]
+    assert labels(same_face=np.array([0, 1, 2, 3, 4, 4])) == [0, 0, 0, 1, 1, 1]
+    assert labels(must=must) == [0, 0, 0, 0, 0, 1]
+    assert labels(cannot=cannot) == [0, 1, 0, 2, 2, 3]
 
 
-def test_a_couple_always_photographed_together_is_two_clusters() -> None:
-    """Each of 10 images shows both; one cluster was made of all 20 faces."""
-    rng = np.random.default_rng(40)
-    person, image = np.repeat([0, 1], 10), np.tile(np.arange(10), 2)
-    pairs = {
-        (i, j): float(rng.uniform(0.8, 0.9) if person[i] == person[j] else rng.uniform(0.5, 0.6))
-        for i in range(20)
-        for j in range(i + 1, 20)
-        if image[i] != image[j]
-    }
-    labels = separate_images(np.zeros(20, np.int64), _edges(pairs), image)
-    np.testing.assert_array_equal(first_seen(labels), person)
+def test_a_community_of_faces_that_are_hardly_alike_is_taken_apart() -> None:
+    """A crowd without any structure, of which one pair in five is above the floor: one community to the map
+    equation."""
+    unit = normalise(np.eye(32)[0] + normalise(np.random.default_rng(5).normal(size=(200, 32))))
+    image = np.arange(200)
+    floor = float(np.quantile((unit @ unit.T)[np.triu_indices(200, 1)], 0.8))
+    edges = accepted_edges(symmetric_union(*knn_block(unit, unit, 80, 0)), floor, image)
+    assert np.bincount(modules(200, edges, floor, SETTINGS.seed)).max() == 200
+    labels = _clusters(unit, floor, image)
+    assert np.bincount(labels).max() < 80
+    for members in clusters_of(labels, 3):
+        assert coherence(Space.plain(unit), members, floor) >= COHERENT
 
 
-def test_clusters_without_a_conflict_are_left_alone() -> None:
-    edges = _edges({(0, 1): 0.9, (2, 3): 0.9})
-    labels = np.array([1, 1, 2, 2, 2])
-    np.testing.assert_array_equal(separate_images(labels, edges, np.arange(5)), labels)
+OUT_OF_RANGE = {
+    "neighbours": [0],
+    "exact_faces": [0],
+    "cell_faces": [0],
+    "overlap": [0],
+    "recall": [0.0, 1.01],
+    "false_edges_per_face": [0.0, -1],
+    "floor": [-1.01, 1.0],
+    "fallback_floor": [-1.0, 1.0],
+    "seed": [-1],
+    "max_cluster_share": [0.0, 1.01],
+    "max_noise_share": [0.0, 1.01],
+    "max_cluster_change": [0.99],
+    "min_canary_f": [-0.01, 1.01],
+    "attach_stricter": [0.99],
+    "tile": [0],
+}
 
 
-@pytest.mark.parametrize("field", ["neighbours", "false_edges_per_face", "floor", "max_cluster_share", "tile"])
-def test_settings_out_of_range_are_named(field: str) -> None:
-    with pytest.raises(ValueError, match=f"cluster.{field} is -1"):
-        ClusterSettings(**{field: -1})
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f, values in OUT_OF_RANGE.items() for v in values])
+def test_settings_out_of_range_are_named(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"cluster.{field} is {value}, which"):
+        ClusterSettings(**{field: value})

@@ -7,14 +7,16 @@ import pytest
 from scipy.stats import beta
 
 from facelib.clusters.agreement import pairwise_scores
-from facelib.clusters.communities import communities
+from facelib.clusters.communities import Constraints, communities
 from facelib.clusters.floor import FEWEST_FACES, FloorEstimate, continued_tail, estimate_floor, fixed_floor
+from facelib.clusters.graph import accepted_edges
 from facelib.clusters.neighbours import BINS, empty_histogram, knn_block, normalise, symmetric_union
 from facelib.clusters.settings import ClusterSettings
+from facelib.clusters.space import Space
 
 pytestmark = pytest.mark.unit
 
-SETTINGS = ClusterSettings()
+SETTINGS = ClusterSettings(false_edges_per_face=0.1)
 
 
 def _archive(seed: int, sizes: list[int], spread: float, d: int = 32, groups: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +31,7 @@ def _archive(seed: int, sizes: list[int], spread: float, d: int = 32, groups: in
 def _estimate(unit: np.ndarray, settings: ClusterSettings = SETTINGS) -> FloorEstimate:
     histogram = empty_histogram()
     edges = symmetric_union(*knn_block(unit, unit, settings.neighbours, 0, histogram=histogram))
-    return estimate_floor(unit, edges, histogram, np.arange(len(unit)), settings)
+    return estimate_floor(Space.plain(unit), edges, histogram, np.arange(len(unit)), settings)
 
 
 def _false_edges_per_face(unit: np.ndarray, truth: np.ndarray, floor: float) -> float:
@@ -118,7 +120,7 @@ def test_tiny_archives_use_the_fallback() -> None:
 def test_an_archive_of_one_person_uses_the_fallback() -> None:
     """Its pairs are all mated: a tail fitted to them would cut the person to pieces."""
     unit, _ = _archive(56, [120], spread=0.2)
-    settings = ClusterSettings(fallback_floor=0.6)
+    settings = ClusterSettings(false_edges_per_face=0.1, fallback_floor=0.6)
     assert np.median(unit @ unit.T) > 0.6
     assert _estimate(unit, settings).method == "fallback"
 
@@ -126,12 +128,13 @@ def test_an_archive_of_one_person_uses_the_fallback() -> None:
 @pytest.mark.parametrize("people", [2, 3, 6])
 def test_few_people_with_more_images_than_neighbours_stay_whole(people: int) -> None:
     unit, truth = _archive(57, [110] * people, spread=0.4)
-    settings = ClusterSettings(fallback_floor=0.8)
+    settings = ClusterSettings(false_edges_per_face=0.1, fallback_floor=0.8)
     histogram = empty_histogram()
     edges = symmetric_union(*knn_block(unit, unit, settings.neighbours, 0, histogram=histogram))
     image = np.arange(len(unit))
-    estimate = estimate_floor(unit, edges, histogram, image, settings)
-    labels = communities(len(unit), *edges, estimate.floor, image, settings)
+    space = Space.plain(unit)
+    floor = estimate_floor(space, edges, histogram, image, settings).floor
+    labels = communities(space, accepted_edges(edges, floor, image), floor, Constraints(image), settings)
     assert pairwise_scores(labels, truth).f1 > 0.97
 
 

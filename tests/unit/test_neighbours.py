@@ -8,11 +8,14 @@ import pytest
 from facelib.clusters.neighbours import (
     BINS,
     empty_histogram,
+    exact_neighbours,
     knn_block,
     normalise,
     symmetric_union,
     unique_edges,
 )
+from facelib.clusters.settings import ClusterSettings
+from facelib.clusters.space import Space
 from facelib.errors import DegenerateResultError
 
 pytestmark = pytest.mark.unit
@@ -114,3 +117,26 @@ def test_edges_of_blocks_merge_to_the_edges_of_the_whole() -> None:
     merged = unique_edges(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     for column, expected in zip(merged, whole, strict=True):
         np.testing.assert_array_equal(column, expected)
+
+
+@pytest.mark.parametrize("is_corrected", [False, True])
+def test_the_pass_over_all_faces_equals_brute_force(is_corrected: bool) -> None:
+    """Also in blocks: 1,100 faces are two."""
+    unit = _unit(seed=9, n=1100)
+    weight = np.random.default_rng(10).uniform(0.5, 2, 1100).astype(np.float32)
+    space = Space.corrected(unit, weight) if is_corrected else Space.plain(unit)
+    edges, histogram = exact_neighbours(space, ClusterSettings(neighbours=7))
+    similarity = _brute(unit)
+    if is_corrected:
+        similarity = 1 - (1 - similarity) * np.outer(weight, weight).astype(np.float64)
+    np.fill_diagonal(similarity, -np.inf)
+    expected = set()
+    for i, row in enumerate(np.argsort(-similarity, axis=1)[:, :7].tolist()):
+        expected |= {(min(i, j), max(i, j)) for j in row}
+    assert set(zip(edges.u.tolist(), edges.v.tolist(), strict=True)) == expected
+    np.testing.assert_allclose(edges.similarity, similarity[edges.u, edges.v], atol=3e-6)
+    pairs = similarity[~np.eye(1100, dtype=bool)]
+    counts, _ = np.histogram(np.clip(pairs, -1, 1), bins=BINS, range=(-1, 1))
+    assert histogram.sum() == 1100 * 1099
+    assert np.abs(np.cumsum(histogram) - np.cumsum(counts)).max() <= 1100 * 1099 * 1e-4  # float32 at bin edges
+    assert (pairs.min() < -1.5) == is_corrected  # such pairs are in the first bin
