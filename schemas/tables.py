@@ -174,7 +174,8 @@ CLUSTERS = _table(
     Column(
         "role",
         _S,
-        "core: founded the cluster; attached: unusable face near a cluster; noise: neither",
+        "core: founded the cluster; attached: joined it as an unusable face near it, as a copy of a core face, or "
+        "by a pair of the user; noise: neither",
         values=("core", "attached", "noise"),
     ),
     Column(
@@ -193,6 +194,18 @@ CLUSTERS = _table(
         nullable=True,
         minimum=1,
     ),
+    Column(
+        "weight",
+        _F,
+        "how crowded the surroundings of a core face are: similarity = 1 - (1 - cosine) × the weights of both; "
+        "1 in typical surroundings; null for other faces",
+        "",
+        True,
+        0.5,
+        2,
+    ),
+    Column("is_cohort", _B, "whether the face is one of those against which surroundings were measured"),
+    version=2,
 )
 CLUSTER_LINEAGE = _table(
     "cluster_lineage",
@@ -226,7 +239,16 @@ EDGES = _table(
     ("face_a", "face_b"),
     Column("face_a", _S, "the smaller face_id"),
     Column("face_b", _S, "the larger face_id"),
-    Column("similarity", _F, "cosine of the two embeddings", "cosine", False, -1.001, 1.001),
+    Column(
+        "similarity",
+        _F,
+        "similarity of the two faces, corrected for their surroundings (see clusters.weight); 1 = the same",
+        "",
+        False,
+        -7.001,
+        1.001,
+    ),
+    version=2,
 )
 BALANCE = _table(
     "balance",

@@ -13,6 +13,7 @@ from facelib.clusters import canary, guards
 from facelib.clusters.attach import attach, centroid_space, centroids
 from facelib.clusters.cluster_tables import clusters_table, edges_table
 from facelib.clusters.communities import NO_PAIRS, Constraints, communities
+from facelib.clusters.earlier import Earlier, can_continue, continued
 from facelib.clusters.engine import LOCAL, Engine
 from facelib.clusters.floor import FloorEstimate
 from facelib.clusters.graph import first_seen
@@ -56,6 +57,8 @@ class ClusterSummary:
     """Accepted edges: above the floor, between two images."""
     canary_f: float | None
     """Pairwise F of the synthetic identities; null in archives too small for them."""
+    cohort_distance: float | None
+    """Distance 1 - cosine to the cohort in typical surroundings; null when similarities are plain cosines."""
     floor: FloorEstimate
     search: Search
 
@@ -65,7 +68,7 @@ class Assignment:
     """Result of `assign`; both tables are ordered by their ids."""
 
     clusters: pa.Table
-    """face_id, image_id, cluster_id, role, similarity_to_centroid, cluster_size: one row per face."""
+    """One row per face: the contract `clusters`, without run_id."""
     edges: pa.Table
     """face_a < face_b, similarity: one row per accepted edge."""
     summary: ClusterSummary
@@ -79,6 +82,7 @@ def assign(
     settings: ClusterSettings,
     known: Known | None = None,
     engine: Engine = LOCAL,
+    earlier: Earlier | None = None,
 ) -> Assignment:
     """Cluster the faces of an archive.
 
@@ -87,7 +91,9 @@ def assign(
     cluster with the most similar centroid when that is above a stricter threshold
     (`settings.attach_stricter` times fewer false matches than at the floor) and no face of its image is there already
     (attached), else it is noise. A cluster's id is the digest of its core faces.
-    The result does not depend on the order of the rows, nor on the engine.
+    The result does not depend on the order of the rows, nor on the engine. With an `earlier` clustering, made with the
+    same settings and model, only what new faces touch is clustered again, as long as that holds (see
+    `facelib.clusters.earlier`).
 
     Raises DegenerateResultError when there is nothing to cluster (no usable face, or embeddings
     that are not finite, all zero or all equal), and when the result is refused (see `facelib.clusters.guards`).
@@ -96,7 +102,7 @@ def assign(
     core, others = faces.core, faces.others
     unit = faces.unit[core]
     guards.check_embeddings(len(face_ids), unit)
-    graph, labels, recovered = _clustered(faces, unit, settings, engine)
+    graph, labels, recovered = _clustered(faces, unit, settings, engine, earlier)
     floor = graph.floor.floor
     guards.check_largest(labels, floor, settings)
     guards.check_coherence(graph.space.only(np.arange(len(core))), labels, floor)
@@ -121,8 +127,13 @@ def assign(
     similarity = np.einsum("nd,nd->n", faces.unit, centre[cluster])  # where there is no cluster it is not used
     is_real = graph.edges.v < len(core)
     edges = Edges(core[graph.edges.u[is_real]], core[graph.edges.v[is_real]], graph.edges.similarity[is_real])
+    in_cohort = np.zeros(len(faces.ids), bool)
+    if graph.cohort:
+        in_cohort[core[graph.cohort.rows[graph.cohort.rows < len(core)]]] = True
+    all_weights = np.full(len(faces.ids), np.nan, np.float32)
+    all_weights[core] = weight
     return Assignment(
-        clusters_table(faces.ids, faces.images, faces.is_core, cluster, similarity),
+        clusters_table(faces.ids, faces.images, faces.is_core, cluster, similarity, all_weights, in_cohort),
         edges_table(faces.ids, edges),
         _summary(cluster, faces, edges, recovered, graph),
     )
@@ -190,13 +201,13 @@ def _originals(pairs: IntArray, copy_of: IntArray) -> IntArray:
 
 
 def _clustered(
-    faces: _Faces, unit: FloatArray, settings: ClusterSettings, engine: Engine
+    faces: _Faces, unit: FloatArray, settings: ClusterSettings, engine: Engine, earlier: Earlier | None
 ) -> tuple[SimilarityGraph, IntArray, float | None]:
     """The graph of core and synthetic faces, in this order, the cluster of each core face, and how many came back."""
     core, planted = faces.core, canary.plant(unit, settings.seed)
     m = len(planted.unit)
     image = np.concatenate([faces.image[core], len(faces.ids) + np.arange(m)])
-    graph = similarity_graph(np.concatenate([unit, planted.unit]), image, settings, engine)
+    everyone = np.concatenate([unit, planted.unit])
     place = np.full(len(faces.ids), -1, np.int64)
     place[core] = np.arange(len(core))
     known = faces.known
@@ -204,7 +215,12 @@ def _clustered(
     if known.same_face is not None:
         same = np.concatenate([known.same_face[core], len(faces.ids) + np.arange(m)])
     constraints = Constraints(image, same, _both(place[known.cannot]), _both(place[known.must]))
-    labels = communities(graph.space, graph.edges, graph.floor.floor, constraints, settings)
+    ids = [faces.ids[i] for i in core.tolist()]
+    if earlier and can_continue(earlier, ids, settings):
+        graph, labels = continued(earlier, ids, everyone, constraints, settings, engine)
+    else:
+        graph = similarity_graph(everyone, image, settings, engine)
+        labels = communities(graph.space, graph.edges, graph.floor.floor, constraints, settings)
     recovered = canary.recovery(labels, planted)
     labels = first_seen(labels[: len(core)])
     guards.check_largest(labels, graph.floor.floor, settings)
@@ -245,6 +261,7 @@ def _summary(
         largest_cluster=int(sizes.max()),
         n_edges=len(edges.u),
         canary_f=recovered,
+        cohort_distance=graph.cohort.typical if graph.cohort else None,
         floor=graph.floor,
         search=graph.search,
     )

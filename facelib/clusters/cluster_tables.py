@@ -22,8 +22,11 @@ def clusters_table(
     is_core: npt.NDArray[np.bool_],
     cluster: IntArray,
     similarity: FloatArray,
+    weight: FloatArray,
+    in_cohort: npt.NDArray[np.bool_],
 ) -> pa.Table:
-    """One row per face, in the given order. `cluster` (n,): -1 for none; `similarity` (n,): cosine to its centroid."""
+    """One row per face, in the given order. `cluster` (n,): -1 for none; `similarity` (n,): cosine to its centroid;
+    `weight` (n,), used for core faces only; `in_cohort` (n,)."""
     core = np.flatnonzero(is_core)
     order = core[np.argsort(cluster[core], kind="stable")]
     starts = np.searchsorted(cluster[order], np.arange(int(cluster.max()) + 2))
@@ -40,6 +43,8 @@ def clusters_table(
             "role": pa.array([CORE, ATTACHED, NOISE]).take(pa.array(role)),
             "similarity_to_centroid": pa.array(np.clip(similarity, -1, 1), pa.float32(), mask=outside),
             "cluster_size": pa.array(sizes[cluster], pa.int64(), mask=outside),
+            "weight": pa.array(weight, pa.float32(), mask=~is_core),
+            "is_cohort": pa.array(in_cohort),
         }
     )
 

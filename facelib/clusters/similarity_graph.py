@@ -38,6 +38,8 @@ class Search:
     """Known pairs above the floor; 0 where all pairs were compared."""
     compared: int
     """Pairs compared."""
+    added: int | None = None
+    """Faces that were added to the clusters of an earlier run; null where all were clustered anew."""
 
 
 @dataclass(frozen=True)

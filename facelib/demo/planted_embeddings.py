@@ -110,7 +110,7 @@ def _noise(n: int, within: npt.NDArray[np.float32], random: np.random.Generator)
 
 
 def _outside(basis: npt.NDArray[np.float32], kind: EmbeddingKind) -> npt.NDArray[np.float32]:
-    return basis[kind.intrinsic % kind.dimensions]
+    return np.asarray(basis[kind.intrinsic % kind.dimensions])
 
 
 def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

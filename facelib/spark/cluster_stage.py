@@ -20,6 +20,7 @@ from facelib.clusters.space import FloatArray
 from facelib.embeddings.embed import vectors_of
 from facelib.spark.cluster_inputs import ClusterInputs
 from facelib.spark.context import StageContext
+from facelib.spark.earlier_clustering import earlier_clustering
 from facelib.spark.embed_stage import embedding_keys
 from facelib.spark.tables import read_arrow, read_frame
 from facelib.spark.task_engine import TaskEngine
@@ -41,8 +42,9 @@ def cluster_stage(context: StageContext, inputs: ClusterInputs | None = None) ->
         known = _known(context, given, faces, embeddings)
         ids, images = (faces.column(c).to_pylist() for c in ("face_id", "image_id"))
         usable = faces.column("is_usable").to_numpy(zero_copy_only=False)
+        earlier = earlier_clustering(context, given.previous)
         with _engine(context) as engine:
-            result = assign(ids, images, embeddings, usable, context.config.cluster, known, engine)
+            result = assign(ids, images, embeddings, usable, context.config.cluster, known, engine, earlier)
             facts["cpu_seconds"] = round(engine.cpu_seconds, 3)
         clusters, lineage = _with_stable_ids(context, given, result)
         context.write_arrow(clusters, CLUSTERS)

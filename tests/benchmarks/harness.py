@@ -28,8 +28,10 @@ BENCHMARKS = {
     "duplicates": "benchmarks.duplicates",
     "detectors": "benchmarks.detectors",
     "readers": "benchmarks.readers",
+    "normalisation": "benchmarks.normalisation",
+    "planted": "benchmarks.planted",
 }
-NEEDS_PHOTOGRAPHS = frozenset({"clusters", "quality", "identification"})
+NEEDS_PHOTOGRAPHS = frozenset({"clusters", "quality", "identification", "normalisation"})
 QUICK = "--quick"
 
 

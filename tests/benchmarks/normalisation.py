@@ -198,9 +198,7 @@ def _upper(square: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 
 def _verification(measured: list[Measured]) -> Result:
-    rows = [
-        (*_names(m), *(f"{r:.3f}" for r in np.mean(m.rates, axis=0)), f"{m.non_mated:,}") for m in measured
-    ]
+    rows = [(*_names(m), *(f"{r:.3f}" for r in np.mean(m.rates, axis=0)), f"{m.non_mated:,}") for m in measured]
     notes = (
         "Main usable faces of lfw_dev. Cohort: one face of each subject of the other half of LFW, the other half of "
         "the FairFace images (each another person), or both; members: mean of both directions. Rates are means of both "

@@ -125,7 +125,7 @@ def test_writing_refuses_an_unstepped_change(
     assert document.read_text("utf-8") == dictionary.dictionary()
     recorded = json.loads(published.read_text())
     assert set(recorded) == set(TABLES)
-    recorded["edges"]["1"] = "0" * 16
+    recorded["edges"][str(TABLES["edges"].version)] = "0" * 16
     published.write_text(json.dumps(recorded))
     document.unlink()
     assert dictionary.main() == 1

@@ -1,0 +1,183 @@
+"""Adding faces to a finished clustering: only the clusters they touch are made anew.
+
+New faces are compared with all faces, old ones with none again: their edges, weights and cohort are those of the
+earlier run, and so is the floor. A cluster is touched when a new face has an edge to it, when a face of it is gone, or
+when a pair given by the user names a face of it. The touched clusters, with the new faces, are one graph that is
+clustered as a whole archive is. What differs from clustering everything anew is the floor, which belongs to the
+earlier number of faces, and that the map equation sees a part of the graph only; so beyond a stated growth all is
+done anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from facelib.clusters.cohort import Cohort
+from facelib.clusters.communities import Constraints, communities
+from facelib.clusters.engine import LOCAL, Array, Engine, blocks
+from facelib.clusters.floor import FloorEstimate
+from facelib.clusters.graph import accepted_edges
+from facelib.clusters.neighbours import Edges, unique_edges
+from facelib.clusters.settings import ClusterSettings
+from facelib.clusters.similarity_graph import Search, SimilarityGraph, weigh
+from facelib.clusters.space import FloatArray, IntArray, Space
+
+_ROWS = 512
+_COLUMNS = 8192
+_ROUNDING = 1e-4
+_LEAST_COHORT = 0.9
+"""Share of the earlier cohort that must still be there."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The core of a finished clustering, by ascending face_id."""
+
+    face_ids: Sequence[str]
+    labels: IntArray
+    """Cluster (n,) of each."""
+    weight: FloatArray
+    """Weight (n,) of each."""
+    in_cohort: Array
+    """(n,) bool."""
+    typical: float | None
+    """Typical distance of the cohort; null when similarities were plain cosines."""
+    edges: Edges
+    """Accepted edges, by position in `face_ids`."""
+    floor: FloorEstimate
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """Rows of the present core (n,) that the earlier one had, where, and what that leaves."""
+
+    old: IntArray
+    at: IntArray
+    new: IntArray
+    gone: IntArray
+    """Positions in the earlier core."""
+
+
+def can_continue(earlier: Earlier, face_ids: Sequence[str], settings: ClusterSettings) -> bool:
+    """Whether few enough faces came and went since all was clustered, and the cohort is still there."""
+    match = _match(earlier, face_ids)
+    base = earlier.floor.n_faces
+    changed = abs(len(face_ids) - base) + len(match.gone)
+    still = np.isin(np.flatnonzero(earlier.in_cohort), match.at).sum()
+    return bool(
+        changed <= settings.incremental_share * base and still >= _LEAST_COHORT * np.count_nonzero(earlier.in_cohort)
+    )
+
+
+def continued(
+    earlier: Earlier,
+    face_ids: Sequence[str],
+    unit: FloatArray,
+    constraints: Constraints,
+    settings: ClusterSettings,
+    engine: Engine = LOCAL,
+) -> tuple[SimilarityGraph, IntArray]:
+    """Graph and clusters of the core faces `face_ids`, sorted, and of further faces behind them that are all new.
+
+    `unit` (n, d) and `constraints` are of both.
+    """
+    match = _match(earlier, face_ids)
+    new = np.concatenate([match.new, np.arange(len(face_ids), len(unit))])
+    row_of = np.full(len(earlier.face_ids), -1, np.int64)
+    row_of[match.at] = match.old
+    members = row_of[np.flatnonzero(earlier.in_cohort)]
+    members = members[members >= 0]
+    cohort = Cohort(members, unit[members], earlier.typical) if earlier.typical is not None else None
+    weight = np.ones(len(unit), np.float32)
+    weight[match.old] = earlier.weight[match.at]
+    weight[new] = weigh(unit[new], cohort, engine)
+    space = Space.corrected(unit, weight) if cohort else Space.plain(unit)
+    floor = earlier.floor.floor
+    old_edges = _kept(earlier.edges, row_of)
+    new_edges = accepted_edges(_edges_of(space, new, floor, settings, engine), floor, constraints.image)
+    edges = unique_edges(
+        np.concatenate([old_edges.u, new_edges.u]),
+        np.concatenate([old_edges.v, new_edges.v]),
+        np.concatenate([old_edges.similarity, new_edges.similarity]),
+    )
+    labels = np.full(len(unit), -1, np.int64)
+    labels[match.old] = earlier.labels[match.at]
+    touched = _touched(labels, new_edges, constraints, earlier.labels[match.gone])
+    again = np.flatnonzero((labels < 0) | np.isin(labels, touched))
+    labels[again] = labels.max(initial=-1) + 1 + _clustered(again, space, edges, floor, constraints, settings)
+    search = Search(len(members), 0, 0, 1.0, 0, len(new) * len(unit), len(match.new))
+    return SimilarityGraph(space, weight, cohort, edges, earlier.floor, search), labels
+
+
+def _match(earlier: Earlier, face_ids: Sequence[str]) -> _Matched:
+    place = {face: i for i, face in enumerate(earlier.face_ids)}
+    at = np.array([place.get(face, -1) for face in face_ids], np.int64)
+    old = np.flatnonzero(at >= 0)
+    gone = np.setdiff1d(np.arange(len(earlier.face_ids)), at[old])
+    return _Matched(old, at[old], np.flatnonzero(at < 0), gone)
+
+
+def _kept(edges: Edges, row_of: IntArray) -> Edges:
+    """The edges of which both faces are still there, by present row."""
+    u, v = row_of[edges.u], row_of[edges.v]
+    there = (u >= 0) & (v >= 0)
+    return Edges(u[there], v[there], edges.similarity[there])
+
+
+def _edges_of(space: Space, new: IntArray, floor: float, settings: ClusterSettings, engine: Engine) -> Edges:
+    """Pairs above the floor of new faces with all others, the strongest of each new face."""
+    arrays: dict[str, Array] = {"left": space.left, "right": space.right, "new": new}
+    items = [(first, last, floor, settings.neighbours) for first, last in blocks(len(new), _ROWS)]
+    found = engine.run(f"neighbours of {len(new)} new faces", _new_pairs, items, arrays)
+    a, b, similarity = (np.concatenate([part[i] for part in found]) if found else np.empty(0) for i in range(3))
+    return unique_edges(a.astype(np.int64), b.astype(np.int64), similarity.astype(np.float32))
+
+
+def _new_pairs(arrays: Mapping[str, Array], part: tuple[int, int, float, int]) -> list[Array]:
+    first, last, floor, most = part
+    left, right, rows = arrays["left"], arrays["right"], arrays["new"][first:last]
+    block = left[rows]
+    pairs: list[Array] = []
+    for start, stop in blocks(len(right), _COLUMNS):
+        i, j = np.divmod(np.flatnonzero(block @ right[start:stop].T > floor - _ROUNDING), stop - start)
+        pairs.append(np.stack([rows[i], j + start]))
+    a, b = np.concatenate(pairs, axis=1)
+    similarity = np.minimum(Space(left, right).similarity(a, b), 1)
+    order = np.lexsort((b, -similarity, a))
+    a, b, similarity = a[order], b[order], similarity[order]
+    keep = (a != b) & (similarity > floor)
+    a, b, similarity = a[keep], b[keep], similarity[keep]
+    starts = np.searchsorted(a, a, side="left")
+    strongest = np.arange(len(a)) - starts < most
+    return [a[strongest], b[strongest], similarity[strongest]]
+
+
+def _touched(labels: IntArray, new_edges: Edges, constraints: Constraints, of_gone: IntArray) -> IntArray:
+    """Earlier clusters that must be made anew."""
+    named = np.concatenate([constraints.cannot.ravel(), constraints.must.ravel()])
+    touched = np.unique(np.concatenate([labels[new_edges.u], labels[new_edges.v], labels[named], of_gone]))
+    positive: IntArray = touched[touched >= 0]
+    return positive
+
+
+def _clustered(
+    rows: IntArray, space: Space, edges: Edges, floor: float, constraints: Constraints, settings: ClusterSettings
+) -> IntArray:
+    """Clusters of some rows by the edges among them."""
+    place = np.full(space.faces, -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    u, v = place[edges.u], place[edges.v]
+    inside = (u >= 0) & (v >= 0)
+    local = Edges(u[inside], v[inside], edges.similarity[inside])
+    cannot, must = (place[pairs] for pairs in (constraints.cannot, constraints.must))
+    of_rows = replace(
+        constraints,
+        image=constraints.image[rows],
+        same_face=None if constraints.same_face is None else constraints.same_face[rows],
+        cannot=cannot,
+        must=must,
+    )
+    return communities(space.only(rows), local, floor, of_rows, settings)
