@@ -250,6 +250,28 @@ EDGES = _table(
     ),
     version=2,
 )
+THRESHOLD_CURVE = _table(
+    "threshold_curve",
+    "similarity around the floor",
+    ("similarity",),
+    Column("similarity", _D, "threshold: faces more similar are accepted", maximum=1.001),
+    Column("is_floor", _B, "whether it is the floor at which edges were accepted"),
+    Column(
+        "fmr_estimated",
+        _D,
+        "estimated share of pairs of two people that are accepted; null when the floor was not estimated",
+        *_SHARE,
+    ),
+    Column("false_edges_per_face", _D, "fmr_estimated times the number of faces; null like it", "", True, 0),
+    Column("n_same_photograph", _I, "pairs of faces on one photograph, which are two people", minimum=0),
+    Column("same_photograph_rate", _D, "share of them that is accepted: FMR, overstated by relatives", *_SHARE),
+    Column("same_photograph_ci_low", _D, "lower end of its Wilson 95 % interval", *_SHARE),
+    Column("same_photograph_ci_high", _D, "upper end", *_SHARE),
+    Column("n_copies", _I, "pairs of a face and its copy, and pairs that the user linked: one person", minimum=0),
+    Column("copies_rate", _D, "share of them that is accepted: upper bound of the true match rate", *_SHARE),
+    Column("copies_ci_low", _D, "lower end of its Wilson 95 % interval", *_SHARE),
+    Column("copies_ci_high", _D, "upper end", *_SHARE),
+)
 BALANCE = _table(
     "balance",
     "unit × group cell",
@@ -364,6 +386,7 @@ TABLES: dict[str, Table] = {
         LABELS,
         CLUSTERS,
         CLUSTER_LINEAGE,
+        THRESHOLD_CURVE,
         EDGES,
         BALANCE,
         BALANCE_SUMMARY,

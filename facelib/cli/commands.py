@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     with _session(config) as spark, _new_run(arguments, config, spark, listing) as context:
         _stage("extract")(context, listing)
         _stage("embed")(context)
-        _stage("cluster")(context, given)
         _stage("balance", "label_stage")(context, listing, source)
+        _stage("cluster")(context, given)
         _stage("balance")(context)
         _stage("check")(context)
         _publish(context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,30 +12,17 @@ import pyarrow as pa
 from facelib.clusters import canary, guards
 from facelib.clusters.attach import attach, centroid_space, centroids
 from facelib.clusters.cluster_tables import clusters_table, edges_table
-from facelib.clusters.communities import NO_PAIRS, Constraints, communities
+from facelib.clusters.communities import Constraints, communities
 from facelib.clusters.earlier import Earlier, can_continue, continued
 from facelib.clusters.engine import LOCAL, Engine
+from facelib.clusters.evidence import Evidence
 from facelib.clusters.floor import FloorEstimate
 from facelib.clusters.graph import first_seen
-from facelib.clusters.neighbours import Edges, normalise
+from facelib.clusters.neighbours import Edges
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.similarity_graph import Search, SimilarityGraph, similarity_graph, weigh
+from facelib.clusters.sorted_faces import Known, SortedFaces
 from facelib.clusters.space import FloatArray, IntArray, Space
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of n faces beside their embeddings, by position in the arrays they are given with."""
-
-    copy_of: IntArray | None = None
-    """(n,): the face that this one is a copy of (the same face on a copy of the photograph), which is none itself; -1:
-    no copy. Copies join their original's cluster and count for nothing."""
-    same_face: IntArray | None = None
-    """(n,): boxes of one group are one face of their image, see `links.same_face_groups`."""
-    cannot: IntArray = field(default_factory=lambda: NO_PAIRS)
-    """Pairs (m, 2) that the user says are two people."""
-    must: IntArray = field(default_factory=lambda: NO_PAIRS)
-    """Pairs (m, 2) that the user says are one person."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +59,8 @@ class Assignment:
     edges: pa.Table
     """face_a < face_b, similarity: one row per accepted edge."""
     summary: ClusterSummary
+    evidence: Evidence
+    """Similarities of pairs that are known without labels to be of two people, or of one."""
 
 
 def assign(
@@ -98,7 +87,7 @@ def assign(
     Raises DegenerateResultError when there is nothing to cluster (no usable face, or embeddings
     that are not finite, all zero or all equal), and when the result is refused (see `facelib.clusters.guards`).
     """
-    faces = _Faces.sort(face_ids, image_ids, embeddings, np.asarray(is_usable, bool), known or Known())
+    faces = SortedFaces.sort(face_ids, image_ids, embeddings, np.asarray(is_usable, bool), known or Known())
     core, others = faces.core, faces.others
     unit = faces.unit[core]
     guards.check_embeddings(len(face_ids), unit)
@@ -136,72 +125,12 @@ def assign(
         clusters_table(faces.ids, faces.images, faces.is_core, cluster, similarity, all_weights, in_cohort),
         edges_table(faces.ids, edges),
         _summary(cluster, faces, edges, recovered, graph),
+        _evidence(faces, graph, engine),
     )
 
 
-@dataclass(frozen=True)
-class _Faces:
-    """The faces by ascending face_id."""
-
-    ids: list[str]
-    images: list[str]
-    unit: FloatArray
-    image: IntArray
-    is_core: npt.NDArray[np.bool_]
-    copy_of: IntArray
-    known: Known
-
-    @property
-    def core(self) -> IntArray:
-        """Positions of the faces in the graph."""
-        return np.flatnonzero(self.is_core)
-
-    @property
-    def others(self) -> IntArray:
-        """Positions of the unusable faces that are no copies."""
-        return np.flatnonzero(~self.is_core & (self.copy_of < 0))
-
-    @classmethod
-    def sort(
-        cls,
-        face_ids: Sequence[str],
-        image_ids: Sequence[str],
-        embeddings: npt.ArrayLike,
-        is_usable: npt.NDArray[np.bool_],
-        known: Known,
-    ) -> _Faces:
-        unit = normalise(embeddings)
-        n = len(face_ids)
-        lengths = n, len(image_ids), len(unit), len(is_usable)
-        if len(set(lengths)) > 1:
-            raise ValueError("face_ids, image_ids, embeddings and is_usable have {}, {}, {}, {} rows".format(*lengths))
-        rows = np.array(sorted(range(n), key=face_ids.__getitem__), np.int64)
-        place = np.empty(n, np.int64)
-        place[rows] = np.arange(n)
-        copy_of = np.full(n, -1, np.int64) if known.copy_of is None else known.copy_of.copy()
-        copy_of[known.cannot.ravel()] = -1  # whoever says that two faces differ knows better than their likeness
-        copy_of = np.where(copy_of < 0, -1, place[copy_of])[rows]
-        sorted_known = Known(
-            copy_of,
-            None if known.same_face is None else known.same_face[rows],
-            place[known.cannot],
-            _originals(place[known.must], copy_of),
-        )
-        images = [image_ids[i] for i in rows]
-        image = np.unique(np.array(images, dtype=np.str_), return_inverse=True)[1].astype(np.int64)
-        is_core = is_usable[rows] & (copy_of < 0)
-        return cls([face_ids[i] for i in rows], images, unit[rows], image, is_core, copy_of, sorted_known)
-
-
-def _originals(pairs: IntArray, copy_of: IntArray) -> IntArray:
-    """Pairs with copies replaced by their originals, without pairs of a face and itself."""
-    roots = np.where(copy_of[pairs] < 0, pairs, copy_of[pairs])
-    different: IntArray = roots[roots[:, 0] != roots[:, 1]]
-    return different
-
-
 def _clustered(
-    faces: _Faces, unit: FloatArray, settings: ClusterSettings, engine: Engine, earlier: Earlier | None
+    faces: SortedFaces, unit: FloatArray, settings: ClusterSettings, engine: Engine, earlier: Earlier | None
 ) -> tuple[SimilarityGraph, IntArray, float | None]:
     """The graph of core and synthetic faces, in this order, the cluster of each core face, and how many came back."""
     core, planted = faces.core, canary.plant(unit, settings.seed)
@@ -219,7 +148,10 @@ def _clustered(
     if earlier and can_continue(earlier, ids, settings):
         graph, labels = continued(earlier, ids, everyone, constraints, settings, engine)
     else:
-        graph = similarity_graph(everyone, image, settings, engine)
+        subject = None
+        if known.subject is not None:
+            subject = np.concatenate([known.subject[core], np.full(m, -1)])
+        graph = similarity_graph(everyone, image, settings, engine, subject)
         labels = communities(graph.space, graph.edges, graph.floor.floor, constraints, settings)
     recovered = canary.recovery(labels, planted)
     labels = first_seen(labels[: len(core)])
@@ -228,13 +160,27 @@ def _clustered(
     return graph, labels, recovered
 
 
+def _evidence(faces: SortedFaces, graph: SimilarityGraph, engine: Engine) -> Evidence:
+    """From the core faces and their copies."""
+    core = faces.core
+    copies = np.flatnonzero(np.isin(faces.copy_of, core))
+    rows = np.concatenate([core, copies])
+    weight = np.concatenate([graph.weight[: len(core)], weigh(faces.unit[copies], graph.cohort, engine)])
+    place = np.full(len(faces.ids), -1, np.int64)
+    place[core] = np.arange(len(core))
+    copy_of = np.where(faces.copy_of[rows] >= 0, place[faces.copy_of[rows]], -1)
+    same = None if faces.known.same_face is None else faces.known.same_face[rows]
+    space = Space.corrected(faces.unit[rows], weight)
+    return Evidence.of(space, faces.image[rows], same, copy_of, _both(place[faces.known.must]))
+
+
 def _both(pairs: IntArray) -> IntArray:
     """The pairs of which both faces are in the graph."""
     inside: IntArray = pairs[(pairs >= 0).all(axis=1)]
     return inside
 
 
-def _obey_links(cluster: IntArray, faces: _Faces) -> None:
+def _obey_links(cluster: IntArray, faces: SortedFaces) -> None:
     """What the user's pairs say of faces outside the graph: joined to the other's cluster, or kept out of it."""
     for a, b in faces.known.must.tolist():
         for face, other in ((a, b), (b, a)):
@@ -246,7 +192,7 @@ def _obey_links(cluster: IntArray, faces: _Faces) -> None:
 
 
 def _summary(
-    cluster: IntArray, faces: _Faces, edges: Edges, recovered: float | None, graph: SimilarityGraph
+    cluster: IntArray, faces: SortedFaces, edges: Edges, recovered: float | None, graph: SimilarityGraph
 ) -> ClusterSummary:
     sizes = np.bincount(cluster[cluster >= 0])
     n_noise = int(np.count_nonzero(cluster < 0))

@@ -47,7 +47,7 @@ def plant(unit: FloatArray, seed: int) -> Canary:
     mean = sample.mean(axis=0)
     centres = mean + random.standard_normal((count, len(sample))) @ (sample - mean) / np.sqrt(len(sample))
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    near = _CLOSENESS * near_distance(unit, seed)
+    near = _CLOSENESS * max(near_distance(unit, seed), 0.0)  # rounding makes it negative where faces are equal
     identity = np.repeat(np.arange(count), FACES)
     noise = random.standard_normal((len(identity), len(sample))) @ (sample - mean)
     noise -= np.einsum("nd,nd->n", noise, centres[identity])[:, None] * centres[identity]

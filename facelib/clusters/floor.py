@@ -69,7 +69,8 @@ class FloorEstimate:
     expected_false_edges_per_face: float | None
     """fmr × number of faces; null when the floor was not estimated."""
     method: str
-    """`fixed` (given), `fallback` (too few faces, or most pairs are mated), `tail` (estimated)."""
+    """`fixed` (given), `fallback` (too few faces, or most pairs are mated), `tail` (estimated without labels),
+    `subjects` (from pairs of verified subjects)."""
     n_faces: int
     mated_share: float | None = None
     """Share of all pairs that lie within clusters, so removed as mated."""

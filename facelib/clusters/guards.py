@@ -12,6 +12,8 @@ from facelib.errors import DegenerateResultError
 
 LARGE_ENOUGH_TO_JUDGE = 100
 """Faces from which shares are judged."""
+_EQUAL = 1e-5
+"""Values of unit embeddings that differ by less are equal but for rounding."""
 
 
 def check_embeddings(n_faces: int, core: FloatArray) -> None:
@@ -25,7 +27,7 @@ def check_embeddings(n_faces: int, core: FloatArray) -> None:
         raise DegenerateResultError(
             f"the embeddings of all {len(core)} usable faces are zero: check the embedding model and embed again"
         )
-    if len(core) > 2 and (core == core[0]).all():
+    if len(core) > 2 and np.abs(core - core[0]).max() < _EQUAL:
         raise DegenerateResultError(
             f"the embeddings of all {len(core)} usable faces are equal: check the embedding model and embed again"
         )

@@ -29,6 +29,9 @@ class ClusterSettings:
     """Cosine floor where the archive cannot tell: less than 50 faces, or about one person. It belongs to the
     embedding model; with the default one FMR is about 5e-4 there on news photographs, and far higher
     between children and within some groups."""
+    calibrate_on_subjects: bool = False
+    """Whether the floor comes from pairs of verified subjects, where labels name them. Off by default: clusters that
+    are to be judged by the labels must not be made with them."""
     seed: int = 1
     """Seed of the community search, 0 or more."""
     max_cluster_share: float = 0.5

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facelib.clusters.calibration import calibrated_floor
 from facelib.clusters.cells import cell_pairs
 from facelib.clusters.cohort import Cohort, draw_cohort, weights
 from facelib.clusters.engine import LOCAL, Array, Engine, blocks
@@ -57,22 +58,26 @@ class SimilarityGraph:
 
 
 def similarity_graph(
-    unit: FloatArray, image: IntArray, settings: ClusterSettings, engine: Engine = LOCAL
+    unit: FloatArray,
+    image: IntArray,
+    settings: ClusterSettings,
+    engine: Engine = LOCAL,
+    subject: IntArray | None = None,
 ) -> SimilarityGraph:
-    """The graph of the faces with unit rows (n, d) and the image (n,) of each, given sorted by face id."""
+    """The graph of the faces with unit rows (n, d) and the image (n,) of each, given sorted by face id.
+
+    With the verified `subject` (n,; -1: unknown) of the faces, the floor is calibrated on them.
+    """
     cohort = draw_cohort(unit, image, settings) if settings.cohort else None
     weight = weigh(unit, cohort, engine)
     space = Space.corrected(unit, weight) if cohort else Space.plain(unit)
     members = len(cohort.rows) if cohort else 0
     if space.faces <= settings.exact_faces:
         edges, histogram = exact_neighbours(space, settings, engine)
-        if settings.floor is None:
-            floor = estimate_floor(space, edges, histogram, image, settings)
-        else:
-            floor = fixed_floor(settings.floor, space.faces)
+        floor = _known_floor(space, settings, subject) or estimate_floor(space, edges, histogram, image, settings)
         search = Search(members, 0, 0, 1.0, 0, space.faces * (space.faces - 1) // 2)
     else:
-        floor = _sampled_floor(space, image, settings, engine)
+        floor = _known_floor(space, settings, subject) or _sampled_floor(space, image, settings, engine)
         found = cell_pairs(unit, space, floor.floor, settings, engine)
         edges, overlap = found.edges, found.overlap
         search = Search(members, found.cells, overlap.cells, overlap.recall, overlap.pairs, found.compared)
@@ -98,9 +103,14 @@ def _weights(arrays: Mapping[str, Array], rows: tuple[int, int]) -> list[Array]:
     return [weights(arrays["unit"][rows[0] : rows[1]], cohort)]
 
 
-def _sampled_floor(space: Space, image: IntArray, settings: ClusterSettings, engine: Engine) -> FloorEstimate:
+def _known_floor(space: Space, settings: ClusterSettings, subject: IntArray | None) -> FloorEstimate | None:
+    """The floor that is given, or that subjects tell; null when it must be estimated without either."""
     if settings.floor is not None:
         return fixed_floor(settings.floor, space.faces)
+    return None if subject is None else calibrated_floor(space, subject, settings, space.faces)
+
+
+def _sampled_floor(space: Space, image: IntArray, settings: ClusterSettings, engine: Engine) -> FloorEstimate:
     chosen = np.sort(np.random.default_rng(settings.seed).permutation(space.faces)[:FLOOR_SAMPLE])
     sample = space.only(chosen)
     edges, histogram = exact_neighbours(sample, settings, engine)

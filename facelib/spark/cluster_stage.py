@@ -11,13 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facelib.clusters import guards
-from facelib.clusters.assign import Assignment, Known, assign
+from facelib.clusters.assign import Assignment, assign
 from facelib.clusters.copies import copies
 from facelib.clusters.lineage import inherit_ids
 from facelib.clusters.links import same_face_groups
 from facelib.clusters.neighbours import normalise
-from facelib.clusters.space import FloatArray
+from facelib.clusters.sorted_faces import Known
+from facelib.clusters.space import FloatArray, IntArray
 from facelib.embeddings.embed import vectors_of
+from facelib.errors import ConfigError
+from facelib.reports.labels import SUBJECT
+from facelib.reports.threshold_curve import threshold_curve
 from facelib.spark.cluster_inputs import ClusterInputs
 from facelib.spark.context import StageContext
 from facelib.spark.earlier_clustering import earlier_clustering
@@ -26,7 +30,7 @@ from facelib.spark.tables import read_arrow, read_frame
 from facelib.spark.task_engine import TaskEngine
 from facelib.spark.types import spark_schema
 from schemas.arrow import arrow_schema
-from schemas.tables import CLUSTER_LINEAGE, CLUSTERS, EDGES, EMBEDDINGS, FACES, IMAGES
+from schemas.tables import CLUSTER_LINEAGE, CLUSTERS, EDGES, EMBEDDINGS, FACES, IMAGES, LABELS, THRESHOLD_CURVE
 
 _FACE_COLUMNS = ["face_id", "image_id", "is_usable", "quality_score"]
 _BOX_COLUMNS = ["box_x_px", "box_y_px", "box_width_px", "box_height_px"]
@@ -34,8 +38,8 @@ _IMAGE_COLUMNS = ["image_id", "uri", "duplicate_of", "near_duplicate_group"]
 
 
 def cluster_stage(context: StageContext, inputs: ClusterInputs | None = None) -> None:
-    """Write `clusters`, `edges` and `cluster_lineage` of the run from its faces and their embeddings. No label is
-    read."""
+    """Write `clusters`, `edges`, `cluster_lineage` and `threshold_curve` of the run from its faces and their
+    embeddings. No label is read, unless `cluster.calibrate_on_subjects` asks for it."""
     given = inputs or ClusterInputs()
     with context.stage("cluster") as facts:
         faces, embeddings = _faces_with_embeddings(context)
@@ -50,6 +54,7 @@ def cluster_stage(context: StageContext, inputs: ClusterInputs | None = None) ->
         context.write_arrow(clusters, CLUSTERS)
         context.write_arrow(result.edges, EDGES)
         context.write_arrow(lineage, CLUSTER_LINEAGE)
+        context.write_arrow(threshold_curve(result.summary.floor, result.evidence), THRESHOLD_CURVE)
         summary = asdict(result.summary)
         facts.update({name.removeprefix("n_"): value for name, value in summary.items()})
         facts["previous_run"] = given.previous.run_id if given.previous else None
@@ -102,7 +107,25 @@ def _known(context: StageContext, inputs: ClusterInputs, faces: pa.Table, embedd
         same_face_groups(np.array(images, dtype=np.str_), boxes),
         cannot,
         must,
+        _subjects(context, images, index) if context.config.cluster.calibrate_on_subjects else None,
     )
+
+
+def _subjects(context: StageContext, image_ids: list[str], face_index: IntArray) -> IntArray:
+    """Number of the verified subject of each face, -1 where unknown; a label belongs to the image's main face."""
+    if LABELS.name not in context.record.tables:
+        raise ConfigError(
+            "cluster.calibrate_on_subjects needs labels: use facelib run with --labels and --subject, or "
+            "facelib balance before facelib cluster"
+        )
+    labels = context.read_arrow(LABELS, ["image_id", "attribute", "value"])
+    rows = labels.filter(pc.equal(labels.column("attribute"), SUBJECT)).drop_null()
+    if not len(rows):
+        raise ConfigError("cluster.calibrate_on_subjects needs subjects: give --labels with --subject")
+    number = {name: i for i, name in enumerate(sorted(set(rows.column("value").to_pylist())))}
+    of_image = dict(zip(*(rows.column(c).to_pylist() for c in ("image_id", "value")), strict=True))
+    known = [of_image.get(image) if i == 0 else None for image, i in zip(image_ids, face_index.tolist(), strict=True)]
+    return np.array([-1 if name is None else number[name] for name in known], np.int64)
 
 
 def _with_stable_ids(context: StageContext, inputs: ClusterInputs, result: Assignment) -> tuple[pa.Table, pa.Table]:
