@@ -13,11 +13,12 @@ from facelib.clusters import canary, guards
 from facelib.clusters.attach import attach, centroid_space, centroids
 from facelib.clusters.cluster_tables import clusters_table, edges_table
 from facelib.clusters.communities import Constraints, communities
+from facelib.clusters.components import first_seen
 from facelib.clusters.earlier import Earlier, can_continue, continued
 from facelib.clusters.engine import LOCAL, Engine
 from facelib.clusters.evidence import Evidence
 from facelib.clusters.floor import FloorEstimate
-from facelib.clusters.graph import first_seen
+from facelib.clusters.graph_parts import Modules
 from facelib.clusters.neighbours import Edges
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.similarity_graph import Search, SimilarityGraph, similarity_graph, weigh
@@ -44,6 +45,10 @@ class ClusterSummary:
     """Accepted edges: above the floor, between two images."""
     canary_f: float | None
     """Pairwise F of the synthetic identities; null in archives too small for them."""
+    graph_parts: int
+    """Parts in which the graph was clustered."""
+    cut_floor: float | None
+    """Floor at which components too large for a part were cut; null where none was."""
     cohort_distance: float | None
     """Distance 1 - cosine to the cohort in typical surroundings; null when similarities are plain cosines."""
     floor: FloorEstimate
@@ -91,9 +96,9 @@ def assign(
     core, others = faces.core, faces.others
     unit = faces.unit[core]
     guards.check_embeddings(len(face_ids), unit)
-    graph, labels, recovered = _clustered(faces, unit, settings, engine, earlier)
+    made = _clustered(faces, unit, settings, engine, earlier)
+    graph, labels = made.graph, made.labels
     floor = graph.floor.floor
-    guards.check_largest(labels, floor, settings)
     guards.check_coherence(graph.space.only(np.arange(len(core))), labels, floor)
     weight = graph.weight[: len(core)]
     centre = centroids(unit, labels)
@@ -124,15 +129,24 @@ def assign(
     return Assignment(
         clusters_table(faces.ids, faces.images, faces.is_core, cluster, similarity, all_weights, in_cohort),
         edges_table(faces.ids, edges),
-        _summary(cluster, faces, edges, recovered, graph),
+        _summary(cluster, faces, edges, made),
         _evidence(faces, graph, engine),
     )
 
 
+@dataclass(frozen=True)
+class _Clustered:
+    """The graph of core and synthetic faces, in this order, and the cluster of each core face."""
+
+    graph: SimilarityGraph
+    labels: IntArray
+    canary_f: float | None
+    modules: Modules
+
+
 def _clustered(
     faces: SortedFaces, unit: FloatArray, settings: ClusterSettings, engine: Engine, earlier: Earlier | None
-) -> tuple[SimilarityGraph, IntArray, float | None]:
-    """The graph of core and synthetic faces, in this order, the cluster of each core face, and how many came back."""
+) -> _Clustered:
     core, planted = faces.core, canary.plant(unit, settings.seed)
     m = len(planted.unit)
     image = np.concatenate([faces.image[core], len(faces.ids) + np.arange(m)])
@@ -146,18 +160,18 @@ def _clustered(
     constraints = Constraints(image, same, _both(place[known.cannot]), _both(place[known.must]))
     ids = [faces.ids[i] for i in core.tolist()]
     if earlier and can_continue(earlier, ids, settings):
-        graph, labels = continued(earlier, ids, everyone, constraints, settings, engine)
+        graph, found = continued(earlier, ids, everyone, constraints, settings, engine)
     else:
         subject = None
         if known.subject is not None:
             subject = np.concatenate([known.subject[core], np.full(m, -1)])
         graph = similarity_graph(everyone, image, settings, engine, subject)
-        labels = communities(graph.space, graph.edges, graph.floor.floor, constraints, settings)
-    recovered = canary.recovery(labels, planted)
-    labels = first_seen(labels[: len(core)])
+        found = communities(graph.space, graph.edges, graph.floor.floor, constraints, settings, engine)
+    recovered = canary.recovery(found.labels, planted)
+    labels = first_seen(found.labels[: len(core)])
     guards.check_largest(labels, graph.floor.floor, settings)
     guards.check_canary(recovered, planted, graph.floor.floor, settings)
-    return graph, labels, recovered
+    return _Clustered(graph, labels, recovered, found)
 
 
 def _evidence(faces: SortedFaces, graph: SimilarityGraph, engine: Engine) -> Evidence:
@@ -191,9 +205,8 @@ def _obey_links(cluster: IntArray, faces: SortedFaces) -> None:
             cluster[b if not faces.is_core[b] else a] = -1
 
 
-def _summary(
-    cluster: IntArray, faces: SortedFaces, edges: Edges, recovered: float | None, graph: SimilarityGraph
-) -> ClusterSummary:
+def _summary(cluster: IntArray, faces: SortedFaces, edges: Edges, made: _Clustered) -> ClusterSummary:
+    graph = made.graph
     sizes = np.bincount(cluster[cluster >= 0])
     n_noise = int(np.count_nonzero(cluster < 0))
     return ClusterSummary(
@@ -206,7 +219,9 @@ def _summary(
         n_singletons=int(np.count_nonzero(sizes == 1)),
         largest_cluster=int(sizes.max()),
         n_edges=len(edges.u),
-        canary_f=recovered,
+        canary_f=made.canary_f,
+        graph_parts=made.modules.parts,
+        cut_floor=made.modules.cut_floor,
         cohort_distance=graph.cohort.typical if graph.cohort else None,
         floor=graph.floor,
         search=graph.search,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from facelib.clusters.graph import first_seen
+from facelib.clusters.components import first_seen
 from facelib.clusters.map_equation import modules
 from facelib.clusters.neighbours import Edges
 from facelib.clusters.space import IntArray, Space

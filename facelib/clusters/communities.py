@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facelib.clusters.coherence import split_incoherent
-from facelib.clusters.graph import first_seen
+from facelib.clusters.components import first_seen
+from facelib.clusters.engine import LOCAL, Engine
+from facelib.clusters.graph_parts import Modules, modules_in_parts
 from facelib.clusters.links import must_link_groups, separate
-from facelib.clusters.map_equation import modules
 from facelib.clusters.neighbours import Edges
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.space import IntArray, Space
@@ -33,16 +34,21 @@ class Constraints:
 
 
 def communities(
-    space: Space, edges: Edges, floor: float, constraints: Constraints, settings: ClusterSettings
-) -> IntArray:
-    """Cluster of each of n faces, (n,) int64, numbered from 0 by the smallest face; isolated faces are alone.
+    space: Space,
+    edges: Edges,
+    floor: float,
+    constraints: Constraints,
+    settings: ClusterSettings,
+    engine: Engine = LOCAL,
+) -> Modules:
+    """Cluster of each of n faces, numbered from 0 by the smallest face; isolated faces are alone.
 
     `edges` are the accepted ones; each weighs its similarity - floor.
     Give the faces sorted by id, so that the result does not depend on their order of arrival.
     """
-    labels = modules(space.faces, edges, floor, settings.seed)
-    labels = split_incoherent(labels, edges, space, floor, settings.seed)
+    found = modules_in_parts(space.faces, edges, floor, settings, engine)
+    labels = split_incoherent(found.labels, edges, space, floor, settings.seed)
     groups = must_link_groups(space.faces, constraints.must) if len(constraints.must) else None
     weighed = edges._replace(similarity=edges.similarity - np.float32(floor))
     apart = separate(labels, weighed, constraints.image, constraints.cannot, groups, constraints.same_face)
-    return first_seen(apart)
+    return found._replace(labels=first_seen(apart))

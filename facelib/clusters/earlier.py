@@ -20,6 +20,7 @@ from facelib.clusters.communities import Constraints, communities
 from facelib.clusters.engine import LOCAL, Array, Engine, blocks
 from facelib.clusters.floor import FloorEstimate
 from facelib.clusters.graph import accepted_edges
+from facelib.clusters.graph_parts import Modules
 from facelib.clusters.neighbours import Edges, unique_edges
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.similarity_graph import Search, SimilarityGraph, weigh
@@ -79,7 +80,7 @@ def continued(
     constraints: Constraints,
     settings: ClusterSettings,
     engine: Engine = LOCAL,
-) -> tuple[SimilarityGraph, IntArray]:
+) -> tuple[SimilarityGraph, Modules]:
     """Graph and clusters of the core faces `face_ids`, sorted, and of further faces behind them that are all new.
 
     `unit` (n, d) and `constraints` are of both.
@@ -107,9 +108,11 @@ def continued(
     labels[match.old] = earlier.labels[match.at]
     touched = _touched(labels, new_edges, constraints, earlier.labels[match.gone])
     again = np.flatnonzero((labels < 0) | np.isin(labels, touched))
-    labels[again] = labels.max(initial=-1) + 1 + _clustered(again, space, edges, floor, constraints, settings)
+    part = _clustered(again, space, edges, floor, constraints, settings, engine)
+    labels[again] = labels.max(initial=-1) + 1 + part.labels
     search = Search(len(members), 0, 0, 1.0, 0, len(new) * len(unit), len(match.new))
-    return SimilarityGraph(space, weight, cohort, edges, earlier.floor, search), labels
+    graph = SimilarityGraph(space, weight, cohort, edges, earlier.floor, search)
+    return graph, part._replace(labels=labels)
 
 
 def _match(earlier: Earlier, face_ids: Sequence[str]) -> _Matched:
@@ -164,8 +167,14 @@ def _touched(labels: IntArray, new_edges: Edges, constraints: Constraints, of_go
 
 
 def _clustered(
-    rows: IntArray, space: Space, edges: Edges, floor: float, constraints: Constraints, settings: ClusterSettings
-) -> IntArray:
+    rows: IntArray,
+    space: Space,
+    edges: Edges,
+    floor: float,
+    constraints: Constraints,
+    settings: ClusterSettings,
+    engine: Engine,
+) -> Modules:
     """Clusters of some rows by the edges among them."""
     place = np.full(space.faces, -1, np.int64)
     place[rows] = np.arange(len(rows))
@@ -180,4 +189,4 @@ def _clustered(
         cannot=cannot,
         must=must,
     )
-    return communities(space.only(rows), local, floor, of_rows, settings)
+    return communities(space.only(rows), local, floor, of_rows, settings, engine)

@@ -7,6 +7,9 @@ from typing import Any, Protocol, TypeVar
 
 import numpy.typing as npt
 
+from facelib.clusters.components import components
+from facelib.clusters.space import IntArray
+
 Array = npt.NDArray[Any]
 T = TypeVar("T")
 
@@ -25,6 +28,10 @@ class Engine(Protocol):
         not change them, and must be one of a module."""
         ...
 
+    def components(self, n: int, u: IntArray, v: IntArray) -> IntArray:
+        """Connected component of each of n nodes, numbered from 0 by the smallest node; edges u[i], v[i]."""
+        ...
+
 
 class LocalEngine:
     """One item after the other, in this process."""
@@ -38,6 +45,10 @@ class LocalEngine:
     ) -> list[list[Array]]:
         """As `Engine.run`."""
         return [list(function(arrays, item)) for item in items]
+
+    def components(self, n: int, u: IntArray, v: IntArray) -> IntArray:
+        """As `Engine.components`."""
+        return components(n, u, v)
 
 
 LOCAL = LocalEngine()

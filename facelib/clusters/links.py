@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from facelib.clusters.components import components, first_seen
 from facelib.clusters.cuts import contracted, divide
-from facelib.clusters.graph import components, first_seen
 from facelib.clusters.neighbours import Edges
 from facelib.clusters.space import IntArray
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facelib.clusters.graph import first_seen
+from facelib.clusters.components import first_seen
 from facelib.clusters.neighbours import Edges
 from facelib.clusters.space import IntArray
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facelib.clusters.graph import components, first_seen
+from facelib.clusters.components import components, first_seen
 from facelib.clusters.hash_bands import WORDS, Band, BandPlan, ones_per_bit, plan_bands
 
 _CROWD = 1000

@@ -36,6 +36,8 @@ class ClusterSettings:
     """Seed of the community search, 0 or more."""
     max_cluster_share: float = 0.5
     """Largest share of the faces that one cluster may hold in an archive of 100 faces or more, in (0, 1]."""
+    graph_edges: int = 100_000_000
+    """Edges of a graph that one process clusters; a larger one is clustered in parts of about so many."""
     incremental_share: float = 0.1
     """With a previous run of the same settings and model: share of faces, in [0, 1], that may have come or gone since
     all were clustered; up to it only the clusters they touch are made anew."""
@@ -59,6 +61,7 @@ class ClusterSettings:
             "recall": 0 < self.recall <= 1,
             "false_edges_per_face": self.false_edges_per_face > 0,
             "floor": self.floor is None or -1 <= self.floor < 1,
+            "graph_edges": self.graph_edges >= 1,
             "incremental_share": 0 <= self.incremental_share <= 1,
             "max_noise_share": 0 < self.max_noise_share <= 1,
             "max_cluster_change": self.max_cluster_change >= 1,

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as f
 
-from facelib.clusters.graph import components
+from facelib.clusters.components import components
 from facelib.spark.checkpoints import Checkpoint, LocalCheckpoint
 
 Ints = npt.NDArray[np.int64]

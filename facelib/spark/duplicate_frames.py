@@ -10,9 +10,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
+from facelib.clusters.components import components
 from facelib.clusters.duplicate_settings import DuplicateSettings
 from facelib.clusters.duplicates import CODE, COLUMNS, MIRROR_CODE, duplicate_rows, group_name
-from facelib.clusters.graph import components
 from facelib.clusters.hash_bands import WORD_BITS, Band, plan_bands
 from facelib.clusters.near_duplicates import chain, distinct_codes, near_components
 from facelib.errors import DegenerateResultError

@@ -6,7 +6,7 @@ import fcntl
 import io
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import pyarrow as pa
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
+from facelib.clusters.components import components, first_seen
 from facelib.clusters.engine import Array
+from facelib.clusters.space import IntArray
+from facelib.spark.component_frames import component_frame
 from facelib.spark.tables import Place
-from facelib.spark.tasks import run_each
+from facelib.spark.tasks import map_items, run_each
 from facelib.storage import open_store
 from facelib.storage.uris import bytes_of
 
@@ -29,6 +33,10 @@ Job = Callable[[str, int], AbstractContextManager[None]]
 _PART_BYTES = 1 << 29
 """An array is stored in parts of about this size, far below what one PUT may hold."""
 _SMALL_RESULT = 1 << 20
+DRIVER_EDGES = 50_000_000
+"""Edges whose components are found on the driver: about 8 GB of memory."""
+_EDGES_PER_PART = 5_000_000
+_EDGES_PER_BATCH = 100_000
 _MAPPED = 16
 """Arrays that a worker keeps mapped."""
 
@@ -47,7 +55,10 @@ class TaskEngine:
     file: the store's own where that is a local folder, else a copy in the executor's folder of the application.
     """
 
-    def __init__(self, spark: SparkSession, place: Place, folder: str, job: Job) -> None:
+    def __init__(
+        self, spark: SparkSession, place: Place, folder: str, job: Job, driver_edges: int = DRIVER_EDGES
+    ) -> None:
+        self._driver_edges = driver_edges
         self._spark, self._place, self._folder, self._job = spark, place, folder.rstrip("/"), job
         self._shared: dict[int, tuple[Array, _Shared]] = {}
         self._runs = 0
@@ -79,6 +90,27 @@ class TaskEngine:
             done = run_each(self._spark, list(enumerate(items)), task)
         self.cpu_seconds += sum(seconds for seconds, _ in done)
         return [self._take(found) if isinstance(found, str) else found for _, found in done]
+
+    def components(self, n: int, u: IntArray, v: IntArray) -> IntArray:
+        """As `Engine.components`: here while the edges are few enough, in frames beyond."""
+        if len(u) <= self._driver_edges:
+            return components(n, u, v)
+        parts = [
+            (self._share(u[i : i + _EDGES_PER_PART]), self._share(v[i : i + _EDGES_PER_PART]))
+            for i in range(0, len(u), _EDGES_PER_PART)
+        ]
+        place = self._place
+
+        def read(part: tuple[_Shared, _Shared]) -> Iterator[pa.RecordBatch]:
+            ends = [np.asarray(_open(place, side)) for side in part]
+            yield from pa.table(ends, names=["u", "v"]).to_batches(_EDGES_PER_BATCH)
+
+        with self._job(f"components of {len(u)} edges", len(parts)):
+            edges = map_items(self._spark, parts, read, "u long, v long")
+            found = component_frame(edges, self._driver_edges).toArrow()
+        labels = np.arange(n, dtype=np.int64)
+        labels[found.column("node").to_numpy()] = found.column("component").to_numpy()
+        return first_seen(labels)
 
     def close(self) -> None:
         """Remove everything below the folder."""

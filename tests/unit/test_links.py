@@ -10,8 +10,9 @@ import pytest
 
 from facelib.clusters import cuts
 from facelib.clusters.agreement import pairwise_scores
+from facelib.clusters.components import components, first_seen
 from facelib.clusters.cuts import divide, minimum_cut
-from facelib.clusters.graph import accepted_edges, components, first_seen
+from facelib.clusters.graph import accepted_edges
 from facelib.clusters.links import conflicts, must_link_groups, same_face_groups, separate
 from facelib.clusters.neighbours import Edges, knn_block, normalise, symmetric_union
 
