@@ -4,85 +4,82 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from facelib.cli.run_contexts import config_of, continued_run, new_run, pause, publish, recorded, spark_session
 from facelib.config import config_dict, config_hash
-from facelib.errors import ConfigError, FacelibError
+from facelib.errors import ConfigError
 from facelib.reports.label_file import LabelColumns
 from facelib.storage import is_manifest, open_store
 
 if TYPE_CHECKING:
     from facelib.spark.balance_stage import LabelSource
     from facelib.spark.cluster_inputs import ClusterInputs
-    from facelib.spark.context import StageContext
     from facelib.spark.listing import Listing
     from facelib.spark.pipeline_config import PipelineConfig
-    from facelib.spark.run_record import RunRecord
 
 
 def run(arguments: argparse.Namespace) -> int:
     """`facelib run`: every stage in order, then publication."""
-    config = _config(arguments)
+    config = config_of(arguments)
     source, listing = _inputs(arguments, config)
     given = _cluster_inputs(arguments, config)
-    with _session(config) as spark, _new_run(arguments, config, spark, listing) as context:
+    with spark_session(config) as spark, new_run(arguments, config, spark, listing) as context:
         _stage("extract")(context, listing)
         _stage("embed")(context)
         _stage("balance", "label_stage")(context, listing, source)
         _stage("cluster")(context, given)
         _stage("balance")(context)
         _stage("check")(context)
-        _publish(context)
+        publish(context)
     return 0
 
 
 def extract(arguments: argparse.Namespace) -> int:
     """`facelib extract`: begin a run; the other stages continue it."""
-    config = _config(arguments)
+    config = config_of(arguments)
     _, listing = _inputs(arguments, config)
-    with _session(config) as spark, _new_run(arguments, config, spark, listing) as context:
+    with spark_session(config) as spark, new_run(arguments, config, spark, listing) as context:
         _stage("extract")(context, listing)
-        _pause(context, "extract")
+        pause(context, "extract")
     return 0
 
 
 def embed(arguments: argparse.Namespace) -> int:
     """`facelib embed`."""
-    with _continued(arguments) as context:
+    with continued_run(arguments) as context:
         _stage("embed")(context)
-        _pause(context, "embed")
+        pause(context, "embed")
     return 0
 
 
 def cluster(arguments: argparse.Namespace) -> int:
     """`facelib cluster`."""
-    given = _cluster_inputs(arguments, _config(arguments))
-    with _continued(arguments) as context:
+    given = _cluster_inputs(arguments, config_of(arguments))
+    with continued_run(arguments) as context:
         _stage("cluster")(context, given)
-        _pause(context, "cluster")
+        pause(context, "cluster")
     return 0
 
 
 def balance(arguments: argparse.Namespace) -> int:
     """`facelib balance`."""
-    source = _label_source(arguments, _config(arguments))
-    with _continued(arguments) as context:
+    source = _label_source(arguments, config_of(arguments))
+    with continued_run(arguments) as context:
         from facelib.spark.listing import listing_of_run
 
         _stage("balance", "label_stage")(context, listing_of_run(context), source)
         _stage("balance")(context)
-        _pause(context, "balance")
+        pause(context, "balance")
     return 0
 
 
 def check(arguments: argparse.Namespace) -> int:
     """`facelib check`: the gate, then publication."""
-    with _continued(arguments) as context:
+    with continued_run(arguments) as context:
         _stage("check")(context)
-        _publish(context)
+        publish(context)
     return 0
 
 
@@ -90,20 +87,20 @@ def rescore(arguments: argparse.Namespace) -> int:
     """`facelib rescore`: a new run from what an earlier one extracted, with other thresholds; published."""
     from facelib.spark.run_record import RunRecord, published_or_named
 
-    first = _config(arguments)
+    first = config_of(arguments)
     store = open_store(arguments.output, first.storage)
     earlier = RunRecord.load(store, published_or_named(store, arguments.run))
-    config = _config(arguments, earlier)
+    config = config_of(arguments, earlier)
     begun = earlier.arguments | {"rescored": earlier.run_id, "assignments": arguments.assignments}
     record = RunRecord.begin(earlier.images, begun, config_dict(config), config_hash(config))
     given = _cluster_inputs(arguments, config)
-    with _session(config) as spark, _recorded(record, arguments, config, spark) as context:
+    with spark_session(config) as spark, recorded(record, arguments, config, spark) as context:
         _stage("rescore")(context, earlier)
         _stage("embed")(context)
         _stage("cluster")(context, given)
         for name in ("balance", "check"):
             _stage(name)(context)
-        _publish(context)
+        publish(context)
     return 0
 
 
@@ -113,12 +110,6 @@ def _stage(name: str, function: str = "") -> Callable[..., None]:
         importlib.import_module(f"facelib.spark.{name}_stage"), function or f"{name}_stage"
     )
     return found
-
-
-def _config(arguments: argparse.Namespace, earlier: RunRecord | None = None) -> PipelineConfig:
-    from facelib.spark.pipeline_config import resolve_config
-
-    return resolve_config(arguments.config, arguments.assignments, earlier.config if earlier else None)
 
 
 def _inputs(arguments: argparse.Namespace, config: PipelineConfig) -> tuple[LabelSource | None, Listing]:
@@ -162,86 +153,6 @@ def _label_source(arguments: argparse.Namespace, config: PipelineConfig) -> Labe
     source = LabelSource.read(arguments.labels, columns, config.storage)
     source.check(config.audit)
     return source
-
-
-@contextmanager
-def _session(config: PipelineConfig) -> Iterator[Any]:
-    from facelib.spark.session import session
-
-    with session(config.spark) as spark:
-        yield spark
-
-
-@contextmanager
-def _new_run(
-    arguments: argparse.Namespace, config: PipelineConfig, spark: Any, listing: Listing
-) -> Iterator[StageContext]:
-    from facelib.spark.run_record import RunRecord
-
-    given = {k: v for k, v in vars(arguments).items() if k not in ("command", "log") and v}
-    record = RunRecord.begin(
-        arguments.images, {**given, "root": listing.root}, config_dict(config), config_hash(config)
-    )
-    with _recorded(record, arguments, config, spark) as context:
-        yield context
-
-
-@contextmanager
-def _continued(arguments: argparse.Namespace) -> Iterator[StageContext]:
-    from facelib.spark.run_record import RunRecord, latest_run_id
-
-    config = _config(arguments)
-    store = open_store(arguments.output, config.storage)
-    record = RunRecord.load(store, arguments.run or latest_run_id(store))
-    if record.status == "published":
-        raise ConfigError(f"run {record.run_id} is published and never changes: begin another with facelib extract")
-    record.config, record.config_hash = config_dict(config), config_hash(config)
-    with _session(config) as spark, _recorded(record, arguments, config, spark) as context:
-        yield context
-
-
-@contextmanager
-def _recorded(
-    record: RunRecord, arguments: argparse.Namespace, config: PipelineConfig, spark: Any
-) -> Iterator[StageContext]:
-    """A stage context whose record says how it ended, whatever happens."""
-    from facelib.spark.context import StageContext
-    from facelib.spark.tables import Place
-
-    store = open_store(arguments.output, config.storage)
-    context = StageContext(spark, config, Place(store.root, config.storage), record)
-    record.save(store)
-    try:
-        yield context
-    except FacelibError as error:
-        record.end("failed", error.exit_code, str(error))
-        record.save(store)
-        raise
-    except BaseException as error:
-        record.end("failed", 1, f"stopped by {type(error).__name__}")
-        record.save(store)
-        raise
-
-
-def _pause(context: StageContext, stage: str) -> None:
-    context.record.end("unpublished", 0, f"stage {stage} is done; nothing is published until facelib check passes")
-    context.record.save(context.store)
-    sys.stdout.write(f"run {context.record.run_id}: {stage} done\n")
-
-
-def _publish(context: StageContext) -> None:
-    from facelib.spark.run_record import publish
-
-    record = context.record
-    account = record.conservation
-    rejected = sum(account["rejected"].values())
-    message = (
-        f"published: {account['listed']} images listed = {account['ok']} ok + {rejected} rejected, "
-        f"{account['faces']} faces, {record.stages['cluster']['clusters']} clusters"
-    )
-    record.end("published", 0, message)
-    publish(context.store, record)
-    sys.stdout.write(f"run {record.run_id} {message}\ntables: {context.place.uri}/runs/{record.run_id}/\n")
 
 
 def _later(module: str) -> Callable[[argparse.Namespace], int]:

@@ -14,6 +14,8 @@ from facelib.clusters.space import FloatArray, IntArray
 from facelib.ids import cluster_id
 
 CORE, ATTACHED, NOISE = "core", "attached", "noise"
+_EDGES_PER_CHUNK = 1_000_000
+"""Arrow's string arrays hold 2 GiB each."""
 
 
 def clusters_table(
@@ -52,6 +54,14 @@ def clusters_table(
 def edges_table(face_ids: Sequence[str], edges: Edges) -> pa.Table:
     """One row per edge; faces ascend in `face_ids`, so face_a < face_b."""
     ids = pa.array(face_ids, pa.string())
-    return pa.table(
-        {"face_a": ids.take(pa.array(edges.u)), "face_b": ids.take(pa.array(edges.v)), "similarity": edges.similarity}
-    )
+    parts = [
+        pa.table(
+            {
+                "face_a": ids.take(pa.array(edges.u[rows])),
+                "face_b": ids.take(pa.array(edges.v[rows])),
+                "similarity": edges.similarity[rows],
+            }
+        )
+        for rows in (slice(i, i + _EDGES_PER_CHUNK) for i in range(0, max(1, len(edges.u)), _EDGES_PER_CHUNK))
+    ]
+    return pa.concat_tables(parts)

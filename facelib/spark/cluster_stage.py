@@ -115,8 +115,7 @@ def _subjects(context: StageContext, image_ids: list[str], face_index: IntArray)
     """Number of the verified subject of each face, -1 where unknown; a label belongs to the image's main face."""
     if LABELS.name not in context.record.tables:
         raise ConfigError(
-            "cluster.calibrate_on_subjects needs labels: use facelib run with --labels and --subject, or "
-            "facelib balance before facelib cluster"
+            "cluster.calibrate_on_subjects needs labels before clusters: use facelib run with --labels and --subject"
         )
     labels = context.read_arrow(LABELS, ["image_id", "attribute", "value"])
     rows = labels.filter(pc.equal(labels.column("attribute"), SUBJECT)).drop_null()

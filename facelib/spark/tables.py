@@ -24,6 +24,7 @@ from schemas.contract import Table, Type
 RowFunction = Callable[[pa.Table], pa.Table]
 
 _WRITTEN = "key string, rows long"
+_ROWS_PER_FILE = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,14 @@ def write_frame(frame: DataFrame, table: Table, place: Place, folder: str, files
 
 
 def write_arrow(data: pa.Table, table: Table, place: Place, folder: str) -> dict[str, int]:
-    """Write a driver-side table as one Parquet file under `folder`; returns key → rows."""
-    name = f"{folder}/part-00000.parquet"
-    open_store(place.uri, place.settings).put(name, to_parquet(data, table))
-    return {name: data.num_rows}
+    """Write a driver-side table as Parquet files of up to two million rows under `folder`; returns key → rows."""
+    store, written = open_store(place.uri, place.settings), {}
+    for number, first in enumerate(range(0, max(1, data.num_rows), _ROWS_PER_FILE)):
+        part = data.slice(first, _ROWS_PER_FILE)
+        name = f"{folder}/part-{number:05d}.parquet"
+        store.put(name, to_parquet(part, table))
+        written[name] = part.num_rows
+    return written
 
 
 def read_arrow(place: Place, keys: Sequence[str], table: Table, columns: Sequence[str] | None = None) -> pa.Table:
