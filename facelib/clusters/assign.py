@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from facelib.clusters import canary, guards
+from facelib.clusters import guards
 from facelib.clusters.attach import attach, centroid_space, centroids
+from facelib.clusters.canary import recovery
 from facelib.clusters.cluster_tables import clusters_table, edges_table
 from facelib.clusters.communities import Constraints, communities
 from facelib.clusters.components import first_seen
@@ -20,6 +21,7 @@ from facelib.clusters.evidence import Evidence
 from facelib.clusters.floor import FloorEstimate
 from facelib.clusters.graph_parts import Modules
 from facelib.clusters.neighbours import Edges
+from facelib.clusters.outside_links import links_between, obey_links
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.similarity_graph import Search, SimilarityGraph, similarity_graph, weigh
 from facelib.clusters.sorted_faces import Known, SortedFaces
@@ -81,10 +83,10 @@ def assign(
     """Cluster the faces of an archive.
 
     `embeddings` (n, d) of any length per row, one row per face; `is_usable` (n,) bool. Usable faces that are no copies
-    form the graph and found the clusters (role core; alone: a cluster of one). An unusable face joins the
-    cluster with the most similar centroid when that is above a stricter threshold
-    (`settings.attach_stricter` times fewer false matches than at the floor) and no face of its image is there already
-    (attached), else it is noise. A cluster's id is the digest of its core faces.
+    form the graph and found the clusters (role core; alone: a cluster of one). An unusable face joins the cluster with
+    the most similar centroid when that is above a stricter threshold (`settings.attach_stricter` times fewer false
+    matches than at the floor) and no face of its image is there already (attached), else it is noise. A cluster's id
+    is the digest of its core faces.
     The result does not depend on the order of the rows, nor on the engine. With an `earlier` clustering, made with the
     same settings and model, only what new faces touch is clustered again, as long as that holds (see
     `facelib.clusters.earlier`).
@@ -114,7 +116,7 @@ def assign(
         graph.floor.looser(1 / settings.attach_stricter),
         settings.tile,
     )
-    _obey_links(cluster, faces)
+    obey_links(cluster, faces.is_core, faces.known.must, faces.known.cannot)
     copies = np.flatnonzero(faces.copy_of >= 0)
     cluster[copies] = cluster[faces.copy_of[copies]]
     guards.check_noise(len(cluster), int(np.count_nonzero(cluster < 0)), settings)
@@ -147,30 +149,25 @@ class _Clustered:
 def _clustered(
     faces: SortedFaces, unit: FloatArray, settings: ClusterSettings, engine: Engine, earlier: Earlier | None
 ) -> _Clustered:
-    core, planted = faces.core, canary.plant(unit, settings.seed)
-    m = len(planted.unit)
-    image = np.concatenate([faces.image[core], len(faces.ids) + np.arange(m)])
-    everyone = np.concatenate([unit, planted.unit])
+    core, known = faces.core, faces.known
     place = np.full(len(faces.ids), -1, np.int64)
     place[core] = np.arange(len(core))
-    known = faces.known
-    same = None
-    if known.same_face is not None:
-        same = np.concatenate([known.same_face[core], len(faces.ids) + np.arange(m)])
-    constraints = Constraints(image, same, _both(place[known.cannot]), _both(place[known.must]))
+    same = None if known.same_face is None else known.same_face[core]
+    must, cannot = links_between(faces.is_core, known.must, known.cannot)
+    constraints = Constraints(faces.image[core], same, place[cannot], place[must])
     ids = [faces.ids[i] for i in core.tolist()]
     if earlier and can_continue(earlier, ids, settings):
-        graph, found = continued(earlier, ids, everyone, constraints, settings, engine)
+        graph, found = continued(earlier, ids, unit, constraints, settings, engine)
     else:
-        subject = None
-        if known.subject is not None:
-            subject = np.concatenate([known.subject[core], np.full(m, -1)])
-        graph = similarity_graph(everyone, image, settings, engine, subject)
+        subject = None if known.subject is None else known.subject[core]
+        graph = similarity_graph(unit, constraints.image, settings, engine, subject)
+        constraints = constraints.beside(graph.image)
         found = communities(graph.space, graph.edges, graph.floor.floor, constraints, settings, engine)
-    recovered = canary.recovery(found.labels, planted)
+    floor = graph.floor.floor
     labels = first_seen(found.labels[: len(core)])
-    guards.check_largest(labels, graph.floor.floor, settings)
-    guards.check_canary(recovered, planted, graph.floor.floor, settings)
+    recovered = recovery(found.labels, graph.canary)
+    guards.check_largest(labels, floor, settings)
+    guards.check_canary(recovered, graph.canary, floor, settings)
     return _Clustered(graph, labels, recovered, found)
 
 
@@ -192,17 +189,6 @@ def _both(pairs: IntArray) -> IntArray:
     """The pairs of which both faces are in the graph."""
     inside: IntArray = pairs[(pairs >= 0).all(axis=1)]
     return inside
-
-
-def _obey_links(cluster: IntArray, faces: SortedFaces) -> None:
-    """What the user's pairs say of faces outside the graph: joined to the other's cluster, or kept out of it."""
-    for a, b in faces.known.must.tolist():
-        for face, other in ((a, b), (b, a)):
-            if not faces.is_core[face] and cluster[other] >= 0:
-                cluster[face] = cluster[other]
-    for a, b in faces.known.cannot.tolist():
-        if cluster[a] == cluster[b] >= 0:
-            cluster[b if not faces.is_core[b] else a] = -1
 
 
 def _summary(cluster: IntArray, faces: SortedFaces, edges: Edges, made: _Clustered) -> ClusterSummary:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from facelib.clusters.coherence import split_incoherent
 from facelib.clusters.components import first_seen
@@ -23,7 +22,7 @@ NO_PAIRS = np.zeros((0, 2), np.int64)
 class Constraints:
     """What is known beside the embeddings. Two faces of one image are two people, unless their boxes are one face's."""
 
-    image: npt.NDArray[np.generic]
+    image: IntArray
     """Image of each face, (n,)."""
     same_face: IntArray | None = None
     """Group of each face, (n,): the boxes of a group are one face (see `links.same_face_groups`)."""
@@ -31,6 +30,14 @@ class Constraints:
     """Pairs given by the user that are two people, (m, 2)."""
     must: IntArray = field(default_factory=lambda: NO_PAIRS)
     """Pairs given by the user that are one person, (m, 2)."""
+
+    def beside(self, image: IntArray) -> Constraints:
+        """The same with further faces behind these, of which nothing is known; `image` of all."""
+        more = len(image) - len(self.image)
+        if self.same_face is None:
+            return replace(self, image=image)
+        own_group = self.same_face.max(initial=-1) + 1 + np.arange(more)
+        return replace(self, image=image, same_face=np.concatenate([self.same_face, own_group]))
 
 
 def communities(

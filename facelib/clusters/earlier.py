@@ -10,25 +10,24 @@ done anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from facelib.clusters.added_pairs import pairs_of
+from facelib.clusters.canary import no_canary, plant
 from facelib.clusters.cohort import Cohort
 from facelib.clusters.communities import Constraints, communities
-from facelib.clusters.engine import LOCAL, Array, Engine, blocks
+from facelib.clusters.engine import LOCAL, Array, Engine
 from facelib.clusters.floor import FloorEstimate
 from facelib.clusters.graph import accepted_edges
 from facelib.clusters.graph_parts import Modules
-from facelib.clusters.neighbours import Edges, unique_edges
+from facelib.clusters.neighbours import Edges, joined
 from facelib.clusters.settings import ClusterSettings
-from facelib.clusters.similarity_graph import Search, SimilarityGraph, weigh
+from facelib.clusters.similarity_graph import Search, SimilarityGraph, weigh, with_canary
 from facelib.clusters.space import FloatArray, IntArray, Space
 
-_ROWS = 512
-_COLUMNS = 8192
-_ROUNDING = 1e-4
 _LEAST_COHORT = 0.9
 """Share of the earlier cohort that must still be there."""
 
@@ -76,15 +75,16 @@ def can_continue(earlier: Earlier, face_ids: Sequence[str], settings: ClusterSet
 def continued(
     earlier: Earlier,
     face_ids: Sequence[str],
-    unit: FloatArray,
-    constraints: Constraints,
+    own: FloatArray,
+    own_constraints: Constraints,
     settings: ClusterSettings,
     engine: Engine = LOCAL,
 ) -> tuple[SimilarityGraph, Modules]:
-    """Graph and clusters of the core faces `face_ids`, sorted, and of further faces behind them that are all new.
-
-    `unit` (n, d) and `constraints` are of both.
-    """
+    """Graph and clusters of the core faces `face_ids`, sorted, with unit rows `own` (n, d), and of synthetic faces
+    behind them where the earlier clustering had a cohort."""
+    canary = plant(own, settings.seed) if earlier.typical is not None else no_canary(own.shape[1])
+    unit, image = with_canary(own, own_constraints.image, canary)
+    constraints = own_constraints.beside(image)
     match = _match(earlier, face_ids)
     new = np.concatenate([match.new, np.arange(len(face_ids), len(unit))])
     row_of = np.full(len(earlier.face_ids), -1, np.int64)
@@ -98,12 +98,8 @@ def continued(
     space = Space.corrected(unit, weight) if cohort else Space.plain(unit)
     floor = earlier.floor.floor
     old_edges = _kept(earlier.edges, row_of)
-    new_edges = accepted_edges(_edges_of(space, new, floor, settings, engine), floor, constraints.image)
-    edges = unique_edges(
-        np.concatenate([old_edges.u, new_edges.u]),
-        np.concatenate([old_edges.v, new_edges.v]),
-        np.concatenate([old_edges.similarity, new_edges.similarity]),
-    )
+    new_edges = accepted_edges(pairs_of(space, new, floor, settings, engine), floor, constraints.image)
+    edges = joined(old_edges, new_edges)
     labels = np.full(len(unit), -1, np.int64)
     labels[match.old] = earlier.labels[match.at]
     touched = _touched(labels, new_edges, constraints, earlier.labels[match.gone])
@@ -111,7 +107,7 @@ def continued(
     part = _clustered(again, space, edges, floor, constraints, settings, engine)
     labels[again] = labels.max(initial=-1) + 1 + part.labels
     search = Search(len(members), 0, 0, 1.0, 0, len(new) * len(unit), len(match.new))
-    graph = SimilarityGraph(space, weight, cohort, edges, earlier.floor, search)
+    graph = SimilarityGraph(space, weight, image, canary, cohort, edges, earlier.floor, search)
     return graph, part._replace(labels=labels)
 
 
@@ -128,34 +124,6 @@ def _kept(edges: Edges, row_of: IntArray) -> Edges:
     u, v = row_of[edges.u], row_of[edges.v]
     there = (u >= 0) & (v >= 0)
     return Edges(u[there], v[there], edges.similarity[there])
-
-
-def _edges_of(space: Space, new: IntArray, floor: float, settings: ClusterSettings, engine: Engine) -> Edges:
-    """Pairs above the floor of new faces with all others, the strongest of each new face."""
-    arrays: dict[str, Array] = {"left": space.left, "right": space.right, "new": new}
-    items = [(first, last, floor, settings.neighbours) for first, last in blocks(len(new), _ROWS)]
-    found = engine.run(f"neighbours of {len(new)} new faces", _new_pairs, items, arrays)
-    a, b, similarity = (np.concatenate([part[i] for part in found]) if found else np.empty(0) for i in range(3))
-    return unique_edges(a.astype(np.int64), b.astype(np.int64), similarity.astype(np.float32))
-
-
-def _new_pairs(arrays: Mapping[str, Array], part: tuple[int, int, float, int]) -> list[Array]:
-    first, last, floor, most = part
-    left, right, rows = arrays["left"], arrays["right"], arrays["new"][first:last]
-    block = left[rows]
-    pairs: list[Array] = []
-    for start, stop in blocks(len(right), _COLUMNS):
-        i, j = np.divmod(np.flatnonzero(block @ right[start:stop].T > floor - _ROUNDING), stop - start)
-        pairs.append(np.stack([rows[i], j + start]))
-    a, b = np.concatenate(pairs, axis=1)
-    similarity = np.minimum(Space(left, right).similarity(a, b), 1)
-    order = np.lexsort((b, -similarity, a))
-    a, b, similarity = a[order], b[order], similarity[order]
-    keep = (a != b) & (similarity > floor)
-    a, b, similarity = a[keep], b[keep], similarity[keep]
-    starts = np.searchsorted(a, a, side="left")
-    strongest = np.arange(len(a)) - starts < most
-    return [a[strongest], b[strongest], similarity[strongest]]
 
 
 def _touched(labels: IntArray, new_edges: Edges, constraints: Constraints, of_gone: IntArray) -> IntArray:

@@ -146,6 +146,15 @@ def symmetric_union(indices: IntArray, cosine: FloatArray, row_offset: int = 0) 
     return unique_edges(rows, indices.ravel(), cosine.ravel())
 
 
+def joined(first: Edges, second: Edges) -> Edges:
+    """The pairs of both, each once."""
+    return unique_edges(
+        np.concatenate([first.u, second.u]),
+        np.concatenate([first.v, second.v]),
+        np.concatenate([first.similarity, second.similarity]),
+    )
+
+
 def unique_edges(a: IntArray, b: IntArray, cosine: FloatArray) -> Edges:
     """Undirected pairs as Edges; of a repeated pair the first cosine given is kept."""
     low, high = np.minimum(a, b), np.maximum(a, b)

@@ -7,19 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facelib.clusters.added_pairs import pairs_of
 from facelib.clusters.calibration import calibrated_floor
+from facelib.clusters.canary import Canary, no_canary, plant
 from facelib.clusters.cells import cell_pairs
 from facelib.clusters.cohort import Cohort, draw_cohort, weights
 from facelib.clusters.engine import LOCAL, Array, Engine, blocks
 from facelib.clusters.floor import FloorEstimate, estimate_floor, fixed_floor
 from facelib.clusters.graph import accepted_edges
-from facelib.clusters.neighbours import Edges, exact_neighbours
+from facelib.clusters.neighbours import Edges, exact_neighbours, joined
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.space import FloatArray, IntArray, Space
 
 FLOOR_SAMPLE = 20_000
 """Faces from which the floor is estimated where not all pairs are compared; the share of non-mated pairs above a
 similarity does not depend on how many faces there are, the wanted share does."""
+MANY_FACES = 1000
+"""From so many faces on an archive without a cohort is taken to hold many people."""
 _WEIGHED = 16384
 
 
@@ -45,11 +49,15 @@ class Search:
 
 @dataclass(frozen=True)
 class SimilarityGraph:
-    """Faces as rows of a space, and the accepted edges between them."""
+    """The faces of an archive and, behind them, synthetic ones, as rows of a space, and the accepted edges."""
 
     space: Space
     weight: FloatArray
-    """Weight of each face, (n,): see `facelib.clusters.space`."""
+    """Weight of each face: see `facelib.clusters.space`."""
+    image: IntArray
+    """Image of each face; a synthetic one has its own."""
+    canary: Canary
+    """The synthetic faces."""
     cohort: Cohort | None
     edges: Edges
     """Pairs above the floor, of two images."""
@@ -66,22 +74,38 @@ def similarity_graph(
 ) -> SimilarityGraph:
     """The graph of the faces with unit rows (n, d) and the image (n,) of each, given sorted by face id.
 
-    With the verified `subject` (n,; -1: unknown) of the faces, the floor is calibrated on them.
+    With the verified `subject` (n,; -1: unknown) of the faces, the floor is calibrated on them. Synthetic faces are
+    added where the archive holds many people; cohort and floor come from the archive's own faces.
     """
+    n = len(unit)
     cohort = draw_cohort(unit, image, settings) if settings.cohort else None
-    weight = weigh(unit, cohort, engine)
-    space = Space.corrected(unit, weight) if cohort else Space.plain(unit)
+    of_many = n >= MANY_FACES if not settings.cohort else cohort is not None
+    canary = plant(unit, settings.seed) if of_many else no_canary(unit.shape[1])
+    everyone, images = with_canary(unit, image, canary)
+    weight = weigh(everyone, cohort, engine)
+    space = Space.corrected(everyone, weight) if cohort else Space.plain(everyone)
+    own = Space(space.left[:n], space.right[:n]) if cohort else Space.plain(unit)
     members = len(cohort.rows) if cohort else 0
-    if space.faces <= settings.exact_faces:
-        edges, histogram = exact_neighbours(space, settings, engine)
-        floor = _known_floor(space, settings, subject) or estimate_floor(space, edges, histogram, image, settings)
-        search = Search(members, 0, 0, 1.0, 0, space.faces * (space.faces - 1) // 2)
+    known = _known_floor(own, settings, subject)
+    if n <= settings.exact_faces:
+        edges, histogram = exact_neighbours(own, settings, engine)
+        floor = known or estimate_floor(own, edges, histogram, image, settings)
+        if len(everyone) > n:
+            edges = joined(edges, pairs_of(space, np.arange(n, len(everyone)), floor.floor, settings, engine))
+        search = Search(members, 0, 0, 1.0, 0, n * (n - 1) // 2)
     else:
-        floor = _known_floor(space, settings, subject) or _sampled_floor(space, image, settings, engine)
-        found = cell_pairs(unit, space, floor.floor, settings, engine)
+        floor = known or _sampled_floor(own, image, settings, engine)
+        found = cell_pairs(everyone, space, floor.floor, settings, engine)
         edges, overlap = found.edges, found.overlap
         search = Search(members, found.cells, overlap.cells, overlap.recall, overlap.pairs, found.compared)
-    return SimilarityGraph(space, weight, cohort, accepted_edges(edges, floor.floor, image), floor, search)
+    accepted = accepted_edges(edges, floor.floor, images)
+    return SimilarityGraph(space, weight, images, canary, cohort, accepted, floor, search)
+
+
+def with_canary(unit: FloatArray, image: IntArray, canary: Canary) -> tuple[FloatArray, IntArray]:
+    """Unit rows and images of an archive's faces with synthetic ones behind them."""
+    own_images = int(image.max(initial=-1)) + 1 + np.arange(len(canary.unit))
+    return np.concatenate([unit, canary.unit]), np.concatenate([image, own_images])
 
 
 def weigh(unit: FloatArray, cohort: Cohort | None, engine: Engine = LOCAL) -> FloatArray:

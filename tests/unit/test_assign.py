@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from facelib.clusters.agreement import bcubed_scores, cluster_ratio, pairwise_scores
-from facelib.clusters.assign import Assignment, assign, graph_order, neighbourhood
+from facelib.clusters.assign import Assignment, assign
 from facelib.clusters.neighbours import normalise
 from facelib.clusters.settings import ClusterSettings
+from facelib.demo.planted_embeddings import KINDS, planted_embeddings
 from facelib.errors import DegenerateResultError
 from facelib.ids import cluster_id, face_id, image_id
+from schemas import tables
+from schemas.arrow import arrow_schema
 
 pytestmark = pytest.mark.unit
 
@@ -55,17 +57,10 @@ def test_planted_archive_is_recovered_with_default_settings() -> None:
 def test_tables_have_the_contract_columns_and_types() -> None:
     images, vectors, _ = _archive(62, [3] * 5)
     result = assign(_ids(images), images, vectors, np.ones(15, bool), SETTINGS)
-    assert result.clusters.schema == pa.schema(
-        {
-            "face_id": pa.string(),
-            "image_id": pa.string(),
-            "cluster_id": pa.string(),
-            "role": pa.string(),
-            "similarity_to_centroid": pa.float32(),
-            "cluster_size": pa.int64(),
-        }
-    )
-    assert result.edges.schema == pa.schema({"face_a": pa.string(), "face_b": pa.string(), "similarity": pa.float32()})
+    for table, contract in ((result.clusters, tables.CLUSTERS), (result.edges, tables.EDGES)):
+        expected = arrow_schema(contract)
+        assert set(table.schema.names) == set(expected.names) - {"run_id"}
+        assert all(table.schema.field(name).type == expected.field(name).type for name in table.schema.names)
 
 
 def test_ids_sizes_and_centroids_by_hand() -> None:
@@ -113,6 +108,15 @@ def test_unusable_faces_attach_to_the_nearest_centroid_or_are_noise() -> None:
     assert summary.n_core + summary.n_attached + summary.n_noise == summary.n_faces
 
 
+@pytest.mark.parametrize(("stricter", "farthest"), [(1, 25.8), (10, 23.5), (1000, 19.5)])
+def test_unusable_faces_need_a_stricter_threshold_than_the_floor(stricter: float, farthest: float) -> None:
+    """By the tail of dimension 25: 1 - cosine is at most 0.1 · stricter^(-2/25) at floor 0.9."""
+    settings = ClusterSettings(floor=0.9, attach_stricter=stricter)
+    for degrees, role in ((farthest - 0.2, "attached"), (farthest + 0.2, "noise")):
+        rows = _by_face(assign(["f", "u"], ["i", "j"], _at([0, degrees]), [True, False], settings))
+        assert rows["u"]["role"] == role
+
+
 def test_unusable_faces_do_not_change_the_clusters() -> None:
     images, vectors, _ = _archive(63, [1] * 60 + [4] * 20)
     usable = np.random.default_rng(64).random(len(images)) < 0.7
@@ -138,15 +142,6 @@ def test_the_order_of_rows_does_not_matter() -> None:
     assert again.summary == first.summary
 
 
-def test_precomputed_neighbours_give_the_same_result() -> None:
-    images, vectors, _ = _archive(67, [1] * 50 + [4] * 20)
-    usable = np.arange(len(images)) % 5 != 0
-    order = graph_order(_ids(images), usable)
-    around = neighbourhood(normalise(vectors[order]), SETTINGS)
-    ready = assign(_ids(images), images, vectors, usable, SETTINGS, around)
-    assert ready.clusters.equals(assign(_ids(images), images, vectors, usable, SETTINGS).clusters)
-
-
 @pytest.mark.parametrize(
     ("vectors", "usable", "message"),
     [
@@ -167,7 +162,7 @@ def test_refuses_one_giant_cluster_and_says_what_to_do() -> None:
     images, vectors, _ = _archive(68, [80] + [1] * 40)
     with pytest.raises(DegenerateResultError, match=r"one cluster holds \d+ of 120 faces .*cluster.max_cluster_share"):
         assign(_ids(images), images, vectors, np.ones(120, bool), ClusterSettings(floor=0.7))
-    allowed = ClusterSettings(floor=0.7, max_cluster_share=1.0)
+    allowed = ClusterSettings(floor=0.7, max_cluster_share=1.0, min_canary_f=0)
     assert assign(_ids(images), images, vectors, np.ones(120, bool), allowed).summary.largest_cluster >= 80
 
 
@@ -186,3 +181,46 @@ def test_one_and_two_faces(n: int) -> None:
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="1, 2, 2, 2 rows"):
         assign(["f1"], ["a", "b"], np.eye(2), [True, True], SETTINGS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_planted_embeddings_of_every_kind_are_recovered(kind: str) -> None:
+    """Sizes from 1 to 20, one face in twenty junk, which must stay alone."""
+    planted = planted_embeddings(2000, KINDS[kind], 5)
+    names = [f"{i:05d}" for i in range(2000)]
+    result = assign(names, names, planted.embeddings, np.ones(2000, bool), SETTINGS)
+    found = result.clusters["cluster_id"].to_pylist()
+    assert pairwise_scores(found, planted.identities).f1 >= 0.97
+    assert bcubed_scores(found, planted.identities).f1 >= 0.97
+    assert 0.9 <= cluster_ratio(found, planted.identities) <= 1.1
+    assert result.summary.search.cohort >= 200
+    assert result.clusters["is_cohort"].to_numpy(zero_copy_only=False).sum() <= result.summary.search.cohort
+    assert result.clusters["weight"].null_count == 0
+
+
+def _few_people(sizes: list[int]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """A family's album: embeddings like the default model's, apart by far."""
+    rng = np.random.default_rng(1)
+    truth = np.repeat(np.arange(len(sizes)), sizes)
+
+    def directions(n: int) -> np.ndarray:
+        return normalise(rng.normal(size=(n, 40)))
+
+    own = normalise(directions(len(sizes))[truth] + 0.45 * directions(len(truth)))
+    return [f"{i:05d}" for i in range(len(truth))], 0.8**0.5 * np.eye(40)[0] + 0.2**0.5 * own, truth
+
+
+@pytest.mark.parametrize("sizes", [[30], [20, 15], [12, 12, 12, 12]])
+def test_an_album_of_a_few_people_with_few_faces_is_recovered(sizes: list[int]) -> None:
+    names, vectors, truth = _few_people(sizes)
+    result = assign(names, names, vectors, np.ones(len(names), bool), SETTINGS)
+    assert pairwise_scores(result.clusters["cluster_id"].to_pylist(), truth).f1 > 0.95
+
+
+@pytest.mark.parametrize("sizes", [[60], [110, 110], [20] * 6, [15] * 8, [40, 30, 20, 10]])
+def test_an_album_of_a_few_people_with_many_faces_is_recovered(sizes: list[int]) -> None:
+    """Synthetic identities drawn from the spread of a few people would lie between them: there are none."""
+    names, vectors, truth = _few_people(sizes)
+    settings = ClusterSettings(max_cluster_share=1)
+    result = assign(names, names, vectors, np.ones(len(names), bool), settings)
+    assert pairwise_scores(result.clusters["cluster_id"].to_pylist(), truth).f1 > 0.95

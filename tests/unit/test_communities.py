@@ -10,7 +10,8 @@ import pytest
 from facelib.clusters.agreement import pairwise_scores
 from facelib.clusters.coherence import COHERENT, clusters_of, coherence
 from facelib.clusters.communities import Constraints, communities
-from facelib.clusters.graph import accepted_edges, components, first_seen
+from facelib.clusters.components import components, first_seen
+from facelib.clusters.graph import accepted_edges
 from facelib.clusters.map_equation import modules
 from facelib.clusters.neighbours import Edges, knn_block, normalise, symmetric_union
 from facelib.clusters.settings import ClusterSettings
@@ -37,7 +38,7 @@ def _planted(seed: int, sizes: list[int], spread: float, d: int = 64) -> tuple[n
 def _clusters(unit: np.ndarray, floor: float, image: np.ndarray, settings: ClusterSettings = SETTINGS) -> np.ndarray:
     edges = symmetric_union(*knn_block(unit, unit, settings.neighbours, 0))
     space = Space.plain(unit)
-    return communities(space, accepted_edges(edges, floor, image), floor, Constraints(image), settings)
+    return communities(space, accepted_edges(edges, floor, image), floor, Constraints(image), settings).labels
 
 
 def _set_partitions(n: int) -> Iterator[list[int]]:
@@ -124,11 +125,11 @@ def test_runs_repeat_and_a_second_archive_beside_it_changes_nothing() -> None:
     unit, _ = _planted(38, [6] * 30, spread=0.9, d=32)
     n, space, apart = len(unit), Space.plain(unit), Constraints(np.arange(len(unit)))
     edges = accepted_edges(symmetric_union(*knn_block(unit, unit, 80, 0)), 0.35, apart.image)
-    labels = communities(space, edges, 0.35, apart, SETTINGS)
-    np.testing.assert_array_equal(communities(space, edges, 0.35, apart, SETTINGS), labels)
+    labels = communities(space, edges, 0.35, apart, SETTINGS).labels
+    np.testing.assert_array_equal(communities(space, edges, 0.35, apart, SETTINGS).labels, labels)
     twice = Edges(*(np.concatenate((a, a + shift)) for a, shift in zip(edges, (n, n, np.float32(0)), strict=True)))
     both = Space.plain(np.concatenate((unit, unit)))
-    doubled = communities(both, twice, 0.35, Constraints(np.arange(2 * n)), SETTINGS)
+    doubled = communities(both, twice, 0.35, Constraints(np.arange(2 * n)), SETTINGS).labels
     np.testing.assert_array_equal(first_seen(doubled[:n]), labels)
     np.testing.assert_array_equal(first_seen(doubled[n:]), labels)
 
@@ -141,7 +142,7 @@ def test_isolated_faces_are_alone_and_pairs_above_the_floor_together() -> None:
 
 def test_no_faces() -> None:
     space = Space.plain(np.empty((0, 4), np.float32))
-    assert len(communities(space, _edges({}), 0.5, Constraints(np.arange(0)), SETTINGS)) == 0
+    assert len(communities(space, _edges({}), 0.5, Constraints(np.arange(0)), SETTINGS).labels) == 0
 
 
 def test_two_faces_of_one_image_are_never_together() -> None:
@@ -163,7 +164,7 @@ def test_what_is_known_of_pairs_outweighs_similarity() -> None:
     must, cannot = np.array([[2, 3]]), np.array([[0, 1]])
 
     def labels(**known: np.ndarray) -> list[int]:
-        return communities(space, edges, 0.5, Constraints(image, **known), SETTINGS).tolist()
+        return communities(space, edges, 0.5, Constraints(image, **known), SETTINGS).labels.tolist()
 
     assert labels() == [0, 0, 0, 1, 1, 2]
     assert labels(same_face=np.array([0, 1, 2, 3, 4, 4])) == [0, 0, 0, 1, 1, 1]
@@ -196,6 +197,8 @@ OUT_OF_RANGE = {
     "fallback_floor": [-1.0, 1.0],
     "seed": [-1],
     "max_cluster_share": [0.0, 1.01],
+    "incremental_share": [-0.01, 1.01],
+    "graph_edges": [0],
     "max_noise_share": [0.0, 1.01],
     "max_cluster_change": [0.99],
     "min_canary_f": [-0.01, 1.01],
