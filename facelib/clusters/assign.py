@@ -102,6 +102,7 @@ def assign(
     graph, labels = made.graph, made.labels
     floor = graph.floor.floor
     guards.check_coherence(graph.space.only(np.arange(len(core))), labels, floor)
+    guards.check_dominant(unit, labels, settings)
     weight = graph.weight[: len(core)]
     centre = centroids(unit, labels)
 

@@ -12,6 +12,9 @@ from facelib.errors import DegenerateResultError
 
 LARGE_ENOUGH_TO_JUDGE = 100
 """Faces from which shares are judged."""
+_DOMINANT = 0.2
+_LOOSEST = 3.0
+_JUDGED = 1024
 _EQUAL = 1e-5
 """Values of unit embeddings that differ by less are equal but for rounding."""
 
@@ -42,6 +45,25 @@ def check_largest(labels: IntArray, floor: float, settings: ClusterSettings) -> 
             f"more than cluster.max_cluster_share = {settings.max_cluster_share:g}: raise cluster.floor, or raise "
             "cluster.max_cluster_share if the archive is mostly of one person"
         )
+
+
+def check_dominant(unit: FloatArray, labels: IntArray, settings: ClusterSettings) -> None:
+    """No cluster of more than a fifth of the faces, with unit rows (n, d), is far looser than the model's people are.
+
+    Half of its pairs must be closer than three times the distance of `settings.fallback_floor`: a whole population can
+    look like one person beside another one, as pictures of two kinds of camera do.
+    """
+    least = 1 - _LOOSEST * (1 - settings.fallback_floor)
+    for members in clusters_of(labels, max(LARGE_ENOUGH_TO_JUDGE, int(_DOMINANT * len(labels)))):
+        chosen = members[np.linspace(0, len(members) - 1, min(len(members), _JUDGED)).astype(np.int64)]
+        median = float(np.median(Space.plain(unit).within(chosen)))
+        if median < least:
+            raise DegenerateResultError(
+                f"a cluster holds {len(members)} of {len(labels)} faces of median cosine {median:.2f}, far below "
+                f"cluster.fallback_floor = {settings.fallback_floor:g}, so it is a population rather than a person: "
+                "cluster the kinds of pictures of this archive by themselves, or set cluster.fallback_floor to the "
+                "threshold of your embedding model"
+            )
 
 
 def check_canary(recovered: float | None, canary: Canary, floor: float, settings: ClusterSettings) -> None:

