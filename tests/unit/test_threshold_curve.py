@@ -1,0 +1,92 @@
+"""Evidence without labels, the curve it is held against, and the floor from verified subjects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from facelib.clusters.calibration import calibrated_floor
+from facelib.clusters.evidence import Evidence
+from facelib.clusters.floor import FloorEstimate, fixed_floor
+from facelib.clusters.neighbours import normalise
+from facelib.clusters.settings import ClusterSettings
+from facelib.clusters.space import Space
+from facelib.demo.planted_embeddings import KINDS, planted_embeddings
+from facelib.reports.threshold_curve import threshold_curve
+from schemas.arrow import arrow_schema
+from schemas.tables import THRESHOLD_CURVE
+
+pytestmark = pytest.mark.unit
+
+
+def test_pairs_of_one_photograph_and_copies_are_found() -> None:
+    unit = normalise(np.random.default_rng(1).normal(size=(8, 5)))
+    image, same_face = np.array([3, 1, 1, 2, 2, 2, 1, 9]), np.array([0, 1, 2, 3, 4, 4, 5, 6])
+    copy_of = np.array([-1, -1, -1, -1, -1, -1, -1, 3])
+    found = Evidence.of(Space.plain(unit), image, same_face, copy_of, np.array([[0, 1]]))
+    cosine = unit @ unit.T
+    apart = [(1, 2), (1, 6), (2, 6), (3, 4), (3, 5)]  # 4 and 5 are one face
+    np.testing.assert_allclose(np.sort(found.non_mated), np.sort([cosine[p] for p in apart]), atol=1e-6)
+    np.testing.assert_allclose(np.sort(found.mated), np.sort([cosine[7, 3], cosine[0, 1]]), atol=1e-6)
+
+
+def test_copies_do_not_make_strangers() -> None:
+    unit = normalise(np.random.default_rng(2).normal(size=(3, 5)))
+    found = Evidence.of(
+        Space.plain(unit), np.zeros(3, np.int64), None, np.array([-1, -1, 0]), np.zeros((0, 2), np.int64)
+    )
+    assert (len(found.non_mated), len(found.mated)) == (1, 1)
+
+
+def test_the_curve_counts_what_exceeds_each_similarity() -> None:
+    rng = np.random.default_rng(3)
+    evidence = Evidence(rng.uniform(0, 0.8, 400).astype(np.float32), rng.uniform(0.5, 1, 60).astype(np.float32))
+    floor = FloorEstimate(0.6, 1e-4, 0.1, "tail", 1000, dimension=10.0)
+    rows = threshold_curve(floor, evidence).to_pylist()
+    assert [r["similarity"] for r in rows] == sorted(r["similarity"] for r in rows)
+    at_floor = [r for r in rows if r["is_floor"]]
+    assert len(at_floor) == 1
+    assert at_floor[0]["similarity"] == pytest.approx(0.6)
+    assert at_floor[0]["false_edges_per_face"] == pytest.approx(0.1)
+    for row in rows:
+        k = int((evidence.non_mated > row["similarity"]).sum())
+        assert row["same_photograph_rate"] == pytest.approx(k / 400)
+        interval = binomtest(k, 400).proportion_ci(method="wilson")
+        ends = (row["same_photograph_ci_low"], row["same_photograph_ci_high"])
+        assert ends == pytest.approx((interval.low, interval.high), abs=1e-9)
+        assert row["copies_rate"] == pytest.approx((evidence.mated > row["similarity"]).mean())
+        # the law of the tail: a tenth of the false edges at a distance smaller by 10^(2/D)
+        assert row["fmr_estimated"] == pytest.approx(min(1, 1e-4 * ((1 - row["similarity"]) / 0.4) ** 5), rel=1e-6)
+
+
+def test_without_evidence_or_estimate_the_curve_says_nothing() -> None:
+    nothing = np.zeros(0, np.float32)
+    rows = threshold_curve(fixed_floor(0.5, 10), Evidence(nothing, nothing))
+    assert set(rows.column_names) | {"run_id"} == set(arrow_schema(THRESHOLD_CURVE).names)
+    for name in ("fmr_estimated", "false_edges_per_face", "same_photograph_rate", "copies_rate", "copies_ci_low"):
+        assert rows.column(name).null_count == len(rows)
+    assert rows.column("n_copies").to_pylist() == [0] * len(rows)
+
+
+def test_a_calibrated_floor_gives_the_wanted_false_edges() -> None:
+    planted = planted_embeddings(3000, KINDS["dlib"], 31, junk_share=0)
+    space = Space.plain(planted.embeddings)
+    settings = ClusterSettings(false_edges_per_face=0.2)
+    found = calibrated_floor(space, planted.identities, settings, 3000)
+    assert found is not None
+    similarity = planted.embeddings @ planted.embeddings.T
+    apart = planted.identities[:, None] != planted.identities
+    assert (similarity[apart] > found.floor).mean() * 3000 == pytest.approx(0.2, rel=0.15)
+    assert (found.method, found.n_faces) == ("subjects", 3000)
+    half = np.where(np.arange(3000) % 2, planted.identities, -1)
+    partly = calibrated_floor(space, half, settings, 3000)
+    assert partly is not None
+    assert partly.floor == pytest.approx(found.floor, abs=0.01)
+
+
+def test_too_few_known_subjects_calibrate_nothing() -> None:
+    unit = planted_embeddings(300, KINDS["dlib"], 31).embeddings
+    few = np.full(300, -1)
+    few[:10] = np.arange(10)
+    assert calibrated_floor(Space.plain(unit), few, ClusterSettings(), 300) is None
