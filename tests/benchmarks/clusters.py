@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 
 from benchmarks import peers, plain_pool
 from benchmarks.archives import BUILD, archive, evenly
+from benchmarks.face_set import Faces, image_numbers, usable_by_id
 from benchmarks.harness import needs_photographs
 from benchmarks.results_file import Result
 from facelib.clusters.agreement import bcubed_scores, cluster_ratio, largest_purity, pairwise_scores
@@ -38,7 +38,7 @@ from facelib.spark.pipeline_config import EmbedSettings
 PACKAGES = ("numpy", "scipy", "networkit", "scikit-learn", "dlib-bin", "torch")
 _DISTANCE = 0.6
 _DISTANCES = [round(0.30 + 0.01 * i, 2) for i in range(36)]
-_FLOORS = [round(0.900 + 0.001 * i, 3) for i in range(81)]
+FLOORS = [round(0.900 + 0.001 * i, 3) for i in range(81)]
 _FALSE_MATCH_RATES = (1e-3, 1e-4)
 _CHUNK = 64
 _PEERS: dict[str, Callable[[peers.Points, float], peers.Labels]] = {
@@ -46,24 +46,6 @@ _PEERS: dict[str, Callable[[peers.Points, float], peers.Labels]] = {
     "DBSCAN, min_samples 2 (scikit-learn)": peers.dbscan,
     "Chinese Whispers (dlib)": peers.chinese_whispers,
 }
-
-
-@dataclass(frozen=True)
-class Faces:
-    """All faces of the archive, and who is on each image: the identity belongs to its main face (index 0)."""
-
-    face_ids: list[str]
-    image_ids: list[str]
-    embeddings: npt.NDArray[np.float32]
-    is_usable: npt.NDArray[np.bool_]
-    is_main: npt.NDArray[np.bool_]
-    identities: npt.NDArray[np.str_]
-
-    def only(self, keep: npt.NDArray[np.bool_]) -> Faces:
-        """Some of the faces."""
-        ids = ([i for i, k in zip(values, keep, strict=True) if k] for values in (self.face_ids, self.image_ids))
-        arrays = (self.embeddings, self.is_usable, self.is_main, self.identities)
-        return Faces(*ids, *(a[keep] for a in arrays))
 
 
 def run(data: Path | None, quick: bool = False) -> list[Result]:
@@ -117,7 +99,7 @@ def _clustering(faces: Faces, name: str, quick: bool) -> Result:
     points, truth = peers.Points(main.embeddings), main.identities
     rows = [_ours(faces, "all faces"), _ours(main, "main faces only")]
     rows += [_row(peer, f"L2 {_DISTANCE}", find(points, _DISTANCE), truth) for peer, find in _PEERS.items()]
-    floors, distances = (evenly(v, 3) if quick else v for v in (_FLOORS, _DISTANCES))
+    floors, distances = (evenly(v, 3) if quick else v for v in (FLOORS, _DISTANCES))
     rows.append(_best_floor(faces, floors))
     rows += [_best_distance(peer, find, points, truth, distances) for peer, find in _PEERS.items()]
     usable = int(main.is_usable.sum())
@@ -163,21 +145,29 @@ def scored(found: Assignment, faces: Faces) -> tuple[npt.NDArray[np.str_], npt.N
 
 
 def _best_floor(faces: Faces, floors: Sequence[float]) -> tuple[str, ...]:
-    """The floor is chosen on the usable faces' graph, then all faces are clustered at it."""
-    order = np.array(sorted(np.flatnonzero(faces.is_usable), key=lambda i: faces.face_ids[i]))
-    image = np.unique(np.array(faces.image_ids)[order], return_inverse=True)[1]
-    settings = ClusterSettings(floor=min(floors), max_cluster_share=1.0, min_canary_f=0)
-    graph = similarity_graph(normalise(faces.embeddings)[order], image, settings)
+    best = best_floor(faces, floors)
+    found = assigned(faces, unguarded(best))
+    return _row("facelib, all faces (oracle)", f"{_kind(found)} {best:.3f}", *scored(found, faces))
+
+
+def unguarded(floor: float, cohort: bool = True) -> ClusterSettings:
+    """Settings with a given floor, under which poor clusters are scored, not refused."""
+    return ClusterSettings(floor=floor, cohort=cohort, max_cluster_share=1.0, min_canary_f=0)
+
+
+def best_floor(faces: Faces, floors: Sequence[float], cohort: bool = True) -> float:
+    """The floor with the best pairwise F, judged by the labels on the graph that `assign` makes of the usable faces."""
+    order = usable_by_id(faces)
+    settings = unguarded(min(floors), cohort)
+    graph = similarity_graph(normalise(faces.embeddings)[order], image_numbers(faces)[order], settings)
     is_main, truth = faces.is_main[order], faces.identities[order]
 
     def f1(floor: float) -> float:
-        edges = accepted_edges(graph.edges, floor, image)
-        labels = communities(graph.space, edges, floor, Constraints(image), settings)
-        return pairwise_scores(labels[is_main], truth[is_main]).f1
+        edges = accepted_edges(graph.edges, floor, graph.image)
+        found = communities(graph.space, edges, floor, Constraints(graph.image), settings)
+        return pairwise_scores(found.labels[: len(order)][is_main], truth[is_main]).f1
 
-    best = max(floors, key=f1)
-    found = assigned(faces, ClusterSettings(floor=best, max_cluster_share=1.0, min_canary_f=0))
-    return _row("facelib, all faces (oracle)", f"{_kind(found)} {best:.3f}", *scored(found, faces))
+    return max(floors, key=f1)
 
 
 def _best_distance(

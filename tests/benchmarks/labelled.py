@@ -6,10 +6,9 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.archives import archive
-from benchmarks.clusters import Faces, labelled_faces
+from benchmarks.clusters import labelled_faces
+from benchmarks.face_set import Faces
 from facelib.errors import ConfigError
 from facelib.images.shards import ListedImage
 
@@ -42,15 +41,3 @@ def _members(folder: Path, most: int | None) -> dict[str, ListedImage]:
 def _labels(path: Path) -> dict[str, dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as f:
         return {row["file"]: row for row in csv.DictReader(f)}
-
-
-def together(first: Faces, second: Faces) -> Faces:
-    """The faces of two archives as one."""
-    return Faces(
-        first.face_ids + second.face_ids,
-        first.image_ids + second.image_ids,
-        *(
-            np.concatenate([getattr(first, name), getattr(second, name)])
-            for name in ("embeddings", "is_usable", "is_main", "identities")
-        ),
-    )

@@ -7,7 +7,7 @@ the halves change places, and rates are averaged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,14 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import graph_choices
-from benchmarks.clusters import Faces
+from benchmarks.cohort_scores import PLAIN, SCORES, Score
+from benchmarks.face_set import Faces
 from benchmarks.harness import needs_photographs
 from benchmarks.labelled import Photographs, photographs
 from benchmarks.results_file import Result
-from facelib.clusters import cohort as cohorts
-from facelib.clusters.cohort import Cohort, weights
 from facelib.clusters.neighbours import normalise
-from facelib.clusters.space import FloatArray, IntArray, Space
+from facelib.clusters.space import FloatArray, IntArray
 from facelib.errors import ConfigError
 from facelib.reports.verification import true_match_rate
 
@@ -30,14 +29,11 @@ PACKAGES = ("numpy", "scipy", "networkit", "torch")
 _SEED = 0
 _RATES = (1e-3, 1e-4, 1e-5)
 _POOLED_RATE = 1e-4
-_TOP_MEAN = 50
-_TOP_ADAPTIVE = 200
 _FEWEST_OF_AGE = 30
 _RACE_GENDER, _AGE = "race and gender", "age"
 
 Flags = npt.NDArray[np.bool_]
 Names = npt.NDArray[np.str_]
-Score = Callable[[FloatArray, FloatArray], FloatArray]
 
 
 def run(data: Path | None, quick: bool = False) -> list[Result]:
@@ -47,47 +43,6 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
     found = photographs(data, 240 if quick else None)
     measured = list(_measured(found, quick))
     return [_verification(measured), _groups(measured), *graph_choices.tables(found, quick)]
-
-
-def cosine(test: FloatArray, cohort: FloatArray) -> FloatArray:
-    """All similarities of the test's unit rows (n, d), (n, n)."""
-    return test @ test.T
-
-
-def less_mean(test: FloatArray, cohort: FloatArray) -> FloatArray:
-    """Cosine - half of each face's mean cosine to the 50 cohort members most like it."""
-    half = _most_like(test, cohort, _TOP_MEAN).mean(axis=1) / 2
-    return test @ test.T - half[:, None] - half
-
-
-def adaptive_s_norm(test: FloatArray, cohort: FloatArray) -> FloatArray:
-    """Mean over both faces of (cosine - mean) / standard deviation of the 200 most like it (Matějka et al., 2017)."""
-    most = _most_like(test, cohort, _TOP_ADAPTIVE)
-    mean, deviation = most.mean(axis=1)[:, None], most.std(axis=1)[:, None]
-    similarity = test @ test.T
-    return ((similarity - mean) / deviation + (similarity - mean.T) / deviation.T) / 2
-
-
-def corrected(test: FloatArray, cohort: FloatArray) -> FloatArray:
-    """The similarity of `facelib.clusters.space`; the typical distance is that of the cohort's own members."""
-    typical = float(np.exp(np.log(cohorts._distances(cohort, cohort)).mean()))
-    given = Cohort(np.full(len(cohort), -1), cohort, typical)
-    space = Space.corrected(test, weights(test, given))
-    return space.left @ space.right.T
-
-
-def _most_like(test: FloatArray, cohort: FloatArray, count: int) -> FloatArray:
-    most: FloatArray = -np.partition(-(test @ cohort.T), min(count, len(cohort)) - 1, axis=1)[:, :count]
-    return most
-
-
-PLAIN = "cosine"
-SCORES: dict[str, Score] = {
-    PLAIN: cosine,
-    f"cosine - half the mean of the top {_TOP_MEAN}": less_mean,
-    f"adaptive s-norm, top {_TOP_ADAPTIVE}": adaptive_s_norm,
-    "**facelib**": corrected,
-}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ from pyspark.sql import SparkSession
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 from facelib.demo.archive import PlantedArchive
+from facelib.demo.findings import findings, queries
 from facelib.reports.verification import balanced_folds, cross_validated
 
 pytestmark = pytest.mark.spark
@@ -129,6 +131,14 @@ def test_verification_agrees_with_comparing_pair_by_pair(
     assert (not_supported["tmr"], not_supported["threshold"], not_supported["is_supported"]) == (None, None, False)
     assert "FMR 1e-06 is not supported by the data" in text
     assert figures["pairs"] is None
+
+
+def test_the_demo_compares_the_run_with_what_was_planted(output: Output, archive: PlantedArchive) -> None:
+    root = output.record()["arguments"]["root"]
+    found = findings(archive.planted, Path(output.uri), output.current, root)
+    assert [f for f in found if f.agrees is False] == []
+    assert sum(f.agrees is True for f in found) >= 7
+    assert all(duckdb.sql(sql).fetchall() for _, sql in queries(Path(output.uri), output.current))
 
 
 def test_pairs_file_is_cross_validated(output: Output, archive: PlantedArchive, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]

@@ -156,6 +156,6 @@ def test_every_check_passed(output: Output) -> None:
 def test_run_record_says_what_was_done(output: Output) -> None:
     record = output.record()
     assert (record["status"], record["exit_code"]) == ("published", 0)
-    assert record["config"]["cluster"]["false_edges_per_face"] == 0.1
+    assert record["config"]["cluster"]["false_edges_per_face"] == 0.04
     assert set(record["stages"]) == {"extract", "images", "embed", "cluster", "labels", "balance", "check"}
     assert record["tables"]["images"]["rows"] == len(output.rows("images"))
