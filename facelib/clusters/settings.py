@@ -19,7 +19,7 @@ class ClusterSettings:
     """Faces per cell, before overlap."""
     overlap: int = 2
     """Least number of cells that each face is in."""
-    recall: float = 0.985
+    recall: float = 0.99
     """Share of the pairs above the floor that must meet in a cell, in (0, 1]: the overlap is raised until they do."""
     false_edges_per_face: float = 0.04
     """Expected edges per face between two people; with the archive's size it decides the floor."""
