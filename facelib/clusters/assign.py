@@ -101,7 +101,9 @@ def assign(
     made = _clustered(faces, unit, settings, engine, earlier)
     graph, labels = made.graph, made.labels
     floor = graph.floor.floor
-    guards.check_coherence(graph.space.only(np.arange(len(core))), labels, floor)
+    own = graph.space.first(len(core))
+    guards.check_pairs(own, floor, settings)
+    guards.check_coherence(own, labels, floor)
     guards.check_dominant(unit, labels, settings)
     weight = graph.weight[: len(core)]
     centre = centroids(unit, labels)

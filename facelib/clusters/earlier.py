@@ -65,7 +65,7 @@ def can_continue(earlier: Earlier, face_ids: Sequence[str], settings: ClusterSet
     """Whether few enough faces came and went since all was clustered, and the cohort is still there."""
     match = _match(earlier, face_ids)
     base = earlier.floor.n_faces
-    changed = abs(len(face_ids) - base) + len(match.gone)
+    changed = abs(len(earlier.face_ids) - base) + len(match.new) + len(match.gone)
     still = np.isin(np.flatnonzero(earlier.in_cohort), match.at).sum()
     return bool(
         changed <= settings.incremental_share * base and still >= _LEAST_COHORT * np.count_nonzero(earlier.in_cohort)

@@ -36,6 +36,19 @@ def check_embeddings(n_faces: int, core: FloatArray) -> None:
         )
 
 
+def check_pairs(space: Space, floor: float, settings: ClusterSettings) -> None:
+    """Not most of all pairs exceed the floor, unless one person may hold most of the faces."""
+    chosen = np.linspace(0, space.faces - 1, min(space.faces, _JUDGED)).astype(np.int64)
+    if space.faces < LARGE_ENOUGH_TO_JUDGE:
+        return
+    share = float(np.mean(space.within(chosen) > floor))
+    if share > max(0.5, settings.max_cluster_share**2):
+        raise DegenerateResultError(
+            f"{share:.0%} of all pairs of faces exceed similarity floor {floor:.3f}, so it tells nobody apart: raise "
+            "cluster.floor, or cluster.max_cluster_share if the archive is mostly of one person"
+        )
+
+
 def check_largest(labels: IntArray, floor: float, settings: ClusterSettings) -> None:
     """No cluster holds more than `settings.max_cluster_share` of the core faces with these labels (n,)."""
     n, largest = len(labels), int(np.bincount(labels).max())

@@ -28,9 +28,11 @@ _COLUMN_TILES = 8
 _BELOW_ALL = -8.0
 """Below every similarity: with weights up to 2 the least is 1 - 2 · 2 · 2 = -7."""
 _SPARE = 8
+"""Neighbours kept beyond k until their similarities are recomputed, so that rounding cannot decide the set."""
 _BLOCKS = 64
+"""Of rows, at most, into which a pass over all faces is cut."""
 _FEWEST_ROWS = 1024
-"""Neighbours kept beyond k until their cosines are recomputed, so that rounding cannot decide the set."""
+"""Of a block."""
 
 
 class Edges(NamedTuple):

@@ -84,7 +84,7 @@ def similarity_graph(
     everyone, images = with_canary(unit, image, canary)
     weight = weigh(everyone, cohort, engine)
     space = Space.corrected(everyone, weight) if cohort else Space.plain(everyone)
-    own = Space(space.left[:n], space.right[:n]) if cohort else Space.plain(unit)
+    own = space.first(n)
     members = len(cohort.rows) if cohort else 0
     known = _known_floor(own, settings, subject)
     if n <= settings.exact_faces:

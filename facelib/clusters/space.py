@@ -51,6 +51,11 @@ class Space(NamedTuple):
         """Number of rows."""
         return len(self.left)
 
+    def first(self, n: int) -> Space:
+        """The first n rows, without copying them."""
+        left = self.left[:n]
+        return Space(left, left if self.right is self.left else self.right[:n])
+
     def only(self, rows: IntArray) -> Space:
         """Some of the rows."""
         left = self.left[rows]

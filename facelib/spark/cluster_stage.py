@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -29,9 +30,12 @@ from facelib.spark.embed_stage import embedding_keys
 from facelib.spark.tables import read_arrow, read_frame
 from facelib.spark.task_engine import TaskEngine
 from facelib.spark.types import spark_schema
+from facelib.storage import ObjectStore
 from schemas.arrow import arrow_schema
 from schemas.tables import CLUSTER_LINEAGE, CLUSTERS, EDGES, EMBEDDINGS, FACES, IMAGES, LABELS, THRESHOLD_CURVE
 
+_SCRATCH = "scratch"
+_LEFT_OVER = timedelta(days=2)
 _FACE_COLUMNS = ["face_id", "image_id", "is_usable", "quality_score"]
 _BOX_COLUMNS = ["box_x_px", "box_y_px", "box_width_px", "box_height_px"]
 _IMAGE_COLUMNS = ["image_id", "uri", "duplicate_of", "near_duplicate_group"]
@@ -57,16 +61,26 @@ def cluster_stage(context: StageContext, inputs: ClusterInputs | None = None) ->
         context.write_arrow(threshold_curve(result.summary.floor, result.evidence), THRESHOLD_CURVE)
         summary = asdict(result.summary)
         facts.update({name.removeprefix("n_"): value for name, value in summary.items()})
+        facts["settings"] = asdict(context.config.cluster)
         facts["previous_run"] = given.previous.run_id if given.previous else None
 
 
 @contextmanager
 def _engine(context: StageContext) -> Iterator[TaskEngine]:
-    engine = TaskEngine(context.spark, context.place, f"scratch/{context.record.run_id}", context.job)
+    _remove_leftovers(context.store)
+    engine = TaskEngine(context.spark, context.place, f"{_SCRATCH}/{context.record.run_id}", context.job)
     try:
         yield engine
     finally:
         engine.close()
+
+
+def _remove_leftovers(store: ObjectStore) -> None:
+    """What drivers that were killed left behind."""
+    before = datetime.now(UTC) - _LEFT_OVER
+    for stored in list(store.list(f"{_SCRATCH}/")):
+        if stored.modified_at < before:
+            store.delete(stored.key)
 
 
 def _faces_with_embeddings(context: StageContext) -> tuple[pa.Table, FloatArray]:

@@ -45,6 +45,6 @@ def _is_continuable(context: StageContext, previous: RunRecord) -> bool:
     return (
         "cluster" in previous.stages
         and all(previous.tables.get(t.name, {}).get("version") == t.version for t in (CLUSTERS, EDGES))
-        and previous.config.get("cluster") == asdict(context.config.cluster)
+        and previous.stages["cluster"].get("settings") == asdict(context.config.cluster)
         and previous.models.get("embedder") == context.record.models.get("embedder")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -51,15 +52,16 @@ class _Shared:
 class TaskEngine:
     """`facelib.clusters.engine.Engine` on Spark: one task per item, one thread per task; a single item runs here.
 
-    Arrays and large results lie below `folder` of the output until `close`. Every machine maps an array from one
-    file: the store's own where that is a local folder, else a copy in the executor's folder of the application.
+    Arrays and large results lie below `folder` of the output, under names of their own, until `close`. Every machine
+    maps an array from one file: the store's own where that is a local folder, else a copy in the executor's folder of
+    the application.
     """
 
     def __init__(
         self, spark: SparkSession, place: Place, folder: str, job: Job, driver_edges: int = DRIVER_EDGES
     ) -> None:
         self._driver_edges = driver_edges
-        self._spark, self._place, self._folder, self._job = spark, place, folder.rstrip("/"), job
+        self._spark, self._place, self._folder, self._job = spark, place, f"{folder}/{secrets.token_hex(4)}", job
         self._shared: dict[int, tuple[Array, _Shared]] = {}
         self._runs = 0
         self.cpu_seconds = 0.0

@@ -346,11 +346,10 @@ def test_clusters_hold_no_two_faces_of_a_photograph(runs: Runs) -> None:
         assert all(a.rpartition("-")[0] != b.rpartition("-")[0] for a, b in combinations(sorted(faces), 2))
 
 
-@pytest.mark.xfail(reason="each stage overwrites the settings that the record keeps", strict=True)
 def test_the_record_keeps_the_settings_that_made_the_clusters(runs: Runs, archive: PlantedArchive) -> None:
     """A later run continues clusters only when the settings that made them are its own."""
     assert runs.cluster("--set", "cluster.neighbours=70") == 0
-    assert runs.output.record(runs.unpublished)["config"]["cluster"]["neighbours"] == 70
+    assert runs.output.record(runs.unpublished)["stages"]["cluster"]["settings"]["neighbours"] == 70
     balance = ("balance", "--output", runs.output.uri, "--run", runs.unpublished)
     assert facelib(*balance, *SHARDS, *label_options(archive)) == 0
-    assert runs.output.record(runs.unpublished)["config"]["cluster"]["neighbours"] == 70
+    assert runs.output.record(runs.unpublished)["stages"]["cluster"]["settings"]["neighbours"] == 70

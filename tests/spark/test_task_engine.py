@@ -227,7 +227,6 @@ def test_a_failure_in_a_task_is_raised_here_and_nothing_stays(spark: SparkSessio
     assert watched.keys() == []
 
 
-@pytest.mark.xfail(reason="workers keep the arrays of the first engine", strict=True)
 @pytest.mark.parametrize("uri", ["local", "s3://out/engine-again"])
 def test_a_second_engine_in_the_same_folder_has_its_own_arrays(
     spark: SparkSession, s3: ServedArchive, tmp_path: Path, uri: str

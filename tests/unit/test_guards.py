@@ -199,3 +199,21 @@ def test_a_person_on_a_third_of_all_photographs_is_no_population() -> None:
     guards.check_dominant(unit, truth, ClusterSettings())
     with pytest.raises(DegenerateResultError, match="holds 300 of 300 faces"):
         guards.check_dominant(unit, np.zeros(300, np.int64), ClusterSettings())
+
+
+@pytest.mark.parametrize("floor", [-1.0, 0.0])
+def test_a_floor_below_most_pairs_is_refused_where_no_cluster_is_large(floor: float) -> None:
+    """3,000 faces of 150 people: too few people for synthetic ones, and the neighbours kept are too few for a giant."""
+    rng = np.random.default_rng(9)
+    people = normalise(rng.normal(size=(150, 64)))
+    unit = normalise(3 * people.mean(axis=0) + people[np.arange(3000) % 150] + 0.3 * rng.normal(size=(3000, 64)) / 8)
+    names = [f"{i:04d}" for i in range(3000)]
+    with pytest.raises(DegenerateResultError, match=r"of all pairs of faces exceed similarity floor|one cluster holds"):
+        assign(names, names, unit, np.ones(3000, bool), ClusterSettings(floor=floor))
+
+
+def test_pairs_of_one_person_may_all_exceed_the_floor_where_that_is_allowed() -> None:
+    unit = normalise(1 + 0.1 * np.random.default_rng(10).normal(size=(200, 16)))
+    guards.check_pairs(Space.plain(unit), 0.9, ClusterSettings(max_cluster_share=1))
+    with pytest.raises(DegenerateResultError, match="100% of all pairs"):
+        guards.check_pairs(Space.plain(unit), 0.9, ClusterSettings())
