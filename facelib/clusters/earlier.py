@@ -14,16 +14,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from facelib.clusters.added_pairs import pairs_of
 from facelib.clusters.canary import no_canary, plant
+from facelib.clusters.cluster_tables import CORE
 from facelib.clusters.cohort import Cohort
 from facelib.clusters.communities import Constraints, communities
 from facelib.clusters.engine import LOCAL, Array, Engine
 from facelib.clusters.floor import FloorEstimate
 from facelib.clusters.graph import accepted_edges
 from facelib.clusters.graph_parts import Modules
-from facelib.clusters.neighbours import Edges, joined
+from facelib.clusters.neighbours import Edges, joined, unique_edges
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.similarity_graph import Search, SimilarityGraph, weigh, with_canary
 from facelib.clusters.space import FloatArray, IntArray, Space
@@ -48,6 +51,22 @@ class Earlier:
     edges: Edges
     """Accepted edges, by position in `face_ids`."""
     floor: FloorEstimate
+
+    @classmethod
+    def of(cls, clusters: pa.Table, edges: pa.Table, typical: float | None, floor: FloorEstimate) -> Earlier:
+        """From tables of the contracts `clusters` and `edges`, and two facts of `ClusterSummary`."""
+        core = clusters.filter(pc.equal(clusters.column("role"), CORE)).sort_by("face_id")
+        ids, names = core.column("face_id"), core.column("cluster_id")
+        a, b = (pc.index_in(edges.column(c), value_set=ids).to_numpy().astype(np.int64) for c in ("face_a", "face_b"))
+        return cls(
+            ids.to_pylist(),
+            pc.index_in(names, value_set=names.unique()).to_numpy().astype(np.int64),
+            core.column("weight").to_numpy(),
+            core.column("is_cohort").to_numpy(),
+            typical,
+            unique_edges(a, b, edges.column("similarity").to_numpy()),
+            floor,
+        )
 
 
 @dataclass(frozen=True)
@@ -102,7 +121,8 @@ def continued(
     edges = joined(old_edges, new_edges)
     labels = np.full(len(unit), -1, np.int64)
     labels[match.old] = earlier.labels[match.at]
-    touched = _touched(labels, new_edges, constraints, earlier.labels[match.gone])
+    own_rows = np.where(np.arange(len(unit)) < len(own), np.arange(len(unit)), -1)  # synthetic faces touch nothing
+    touched = _touched(labels, _kept(new_edges, own_rows), constraints, earlier.labels[match.gone])
     again = np.flatnonzero((labels < 0) | np.isin(labels, touched))
     part = _clustered(again, space, edges, floor, constraints, settings, engine)
     labels[again] = labels.max(initial=-1) + 1 + part.labels

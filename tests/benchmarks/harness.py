@@ -30,6 +30,7 @@ BENCHMARKS = {
     "readers": "benchmarks.readers",
     "normalisation": "benchmarks.normalisation",
     "planted": "benchmarks.planted",
+    "added": "benchmarks.added",
 }
 NEEDS_PHOTOGRAPHS = frozenset({"clusters", "quality", "identification", "normalisation"})
 QUICK = "--quick"

@@ -6,14 +6,12 @@ import dataclasses
 import functools
 
 import numpy as np
-import pyarrow.compute as pc
 import pytest
 
 from facelib.clusters.added_pairs import pairs_of
 from facelib.clusters.agreement import pairwise_scores
 from facelib.clusters.assign import Assignment, assign
 from facelib.clusters.earlier import Earlier, can_continue
-from facelib.clusters.neighbours import unique_edges
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.sorted_faces import Known
 from facelib.clusters.space import Space
@@ -38,18 +36,7 @@ def _assign(rows: np.ndarray, earlier: Earlier | None = None, known: Known | Non
 
 
 def _earlier(result: Assignment) -> Earlier:
-    core = result.clusters.filter(pc.equal(result.clusters["role"], "core"))
-    ids, names = core["face_id"], core["cluster_id"]
-    a, b = (pc.index_in(result.edges[c], value_set=ids).to_numpy().astype(np.int64) for c in ("face_a", "face_b"))
-    return Earlier(
-        ids.to_pylist(),
-        pc.index_in(names, value_set=names.unique()).to_numpy().astype(np.int64),
-        core["weight"].to_numpy(),
-        core["is_cohort"].to_numpy(zero_copy_only=False),
-        result.summary.cohort_distance,
-        unique_edges(a, b, result.edges["similarity"].to_numpy()),
-        result.summary.floor,
-    )
+    return Earlier.of(result.clusters, result.edges, result.summary.cohort_distance, result.summary.floor)
 
 
 def _clusters(result: Assignment) -> dict[str, frozenset[str]]:
