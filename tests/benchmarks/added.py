@@ -39,8 +39,8 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
         rows += [_row(f"planted, {n:,}", planted.embeddings, planted.identities, share) for share in _SHARES]
     notes = (
         "A random share of the faces is left out and all others are clustered; then all are given, with that "
-        "clustering to go on from and without. CPU seconds of one process. Agreement: pairwise F of the two results with each "
-        "other, and of each with the identities.",
+        "clustering to go on from and without. CPU seconds of one process. Agreement: pairwise F of the two results "
+        "with each other, and of each with the identities.",
         "Kept: clusters without an edge to a new face.",
     )
     columns = (
