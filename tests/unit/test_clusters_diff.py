@@ -45,6 +45,8 @@ def table(labels: Labels) -> pa.Table:
             "role": "core" if name else "noise",
             "similarity_to_centroid": 1.0 if name else None,
             "cluster_size": sizes[name] if name else None,
+            "weight": 1.0 if name else None,
+            "is_cohort": False,
         }
         for face, name in labels.items()
     ]
