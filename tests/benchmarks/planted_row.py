@@ -194,7 +194,11 @@ def _ours(planted: Planted, request: Mapping[str, Any]) -> dict[str, Any]:
     settings = ClusterSettings(**request["settings"])
     with ENGINES[request["engine"]](request["cores"]) as engine:
         watched = Watched(engine)
+        counted, own = getattr(engine, "cpu_seconds", None), time.process_time()
         found, figures = measured(lambda: cluster(planted, watched, settings), request["limit"])
+        if counted is not None:  # idle workers end, and take what /proc knew of their time with them
+            tasks = getattr(engine, "cpu_seconds", 0.0) - counted
+            figures["cpu"] = max(figures["cpu"], time.process_time() - own + tasks)
     ids, clusters = (found.clusters.column(c).to_pylist() for c in ("face_id", "cluster_id"))
     labels = [cluster or face for face, cluster in zip(ids, clusters, strict=True)]
     summary = found.summary
