@@ -152,9 +152,7 @@ class _Clustered:
 def _clustered(
     faces: SortedFaces, unit: FloatArray, settings: ClusterSettings, engine: Engine, earlier: Earlier | None
 ) -> _Clustered:
-    core, known = faces.core, faces.known
-    place = np.full(len(faces.ids), -1, np.int64)
-    place[core] = np.arange(len(core))
+    core, known, place = faces.core, faces.known, faces.place
     same = None if known.same_face is None else known.same_face[core]
     must, cannot = links_between(faces.is_core, known.must, known.cannot)
     constraints = Constraints(faces.image[core], same, place[cannot], place[must])
@@ -180,8 +178,7 @@ def _evidence(faces: SortedFaces, graph: SimilarityGraph, engine: Engine) -> Evi
     copies = np.flatnonzero(np.isin(faces.copy_of, core))
     rows = np.concatenate([core, copies])
     weight = np.concatenate([graph.weight[: len(core)], weigh(faces.unit[copies], graph.cohort, engine)])
-    place = np.full(len(faces.ids), -1, np.int64)
-    place[core] = np.arange(len(core))
+    place = faces.place
     copy_of = np.where(faces.copy_of[rows] >= 0, place[faces.copy_of[rows]], -1)
     same = None if faces.known.same_face is None else faces.known.same_face[rows]
     space = Space.corrected(faces.unit[rows], weight)

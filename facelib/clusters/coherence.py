@@ -34,9 +34,12 @@ def clusters_of(labels: IntArray, fewest: int = 2) -> Iterator[IntArray]:
 
 def coherence(space: Space, members: IntArray, floor: float) -> float:
     """Share of the pairs among the members (of more than 1,024, so many evenly spaced ones) that exceed the floor."""
-    if len(members) > _MOST_JUDGED:
-        members = members[np.linspace(0, len(members) - 1, _MOST_JUDGED).astype(np.int64)]
-    return float(np.mean(space.within(members) > floor))
+    return float(np.mean(space.within(judged(members)) > floor))
+
+
+def judged(members: IntArray) -> IntArray:
+    """The members by which a cluster is judged: all, or of more than 1,024, so many evenly spaced ones."""
+    return members[np.linspace(0, len(members) - 1, min(len(members), _MOST_JUDGED)).astype(np.int64)]
 
 
 def split_incoherent(labels: IntArray, edges: Edges, space: Space, floor: float, seed: int) -> IntArray:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from facelib.clusters.neighbours import normalise
 from facelib.clusters.space import FloatArray, IntArray
 
 _SAMPLE = 2048
@@ -27,13 +28,13 @@ def copies(
     duplicate_of: Sequence[str | None],
     near_group: Sequence[str | None],
     quality: npt.NDArray[np.float32],
-    unit: FloatArray,
+    embeddings: FloatArray,
     seed: int,
 ) -> IntArray:
     """For each face the position of its original, or -1, (n,) int64; an original is no copy itself.
 
     All arguments are by face: its image, its index there, the image of the same bytes or null, the group of near
-    duplicate images or null, its quality in 0-1, its unit embedding. Of the same bytes, faces of equal index are
+    duplicate images or null, its quality in 0-1, its embedding. Of the same bytes, faces of equal index are
     one. Of near duplicates, the image with the best face has the originals; a face of another image is the copy of
     the one there that is most similar to it, if that is mutual and the two are among the 0.5 % most similar pairs
     of the archive: near duplicates are found by their looks, and may show different people.
@@ -49,6 +50,7 @@ def copies(
         if group is not None and duplicate_of[i] is None:
             groups[group][image_ids[i]].append(i)
     if groups and n > 1:
+        unit = normalise(embeddings)
         nearest = near_distance(unit, seed)
         for images in groups.values():
             _match(list(images.values()), quality, unit, nearest, of)

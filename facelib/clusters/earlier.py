@@ -140,7 +140,7 @@ def _match(earlier: Earlier, face_ids: Sequence[str]) -> _Matched:
 
 
 def _kept(edges: Edges, row_of: IntArray) -> Edges:
-    """The edges of which both faces are still there, by present row."""
+    """The edges of which both faces have a row, by that row; `row_of` is -1 where there is none."""
     u, v = row_of[edges.u], row_of[edges.v]
     there = (u >= 0) & (v >= 0)
     return Edges(u[there], v[there], edges.similarity[there])
@@ -166,9 +166,6 @@ def _clustered(
     """Clusters of some rows by the edges among them."""
     place = np.full(space.faces, -1, np.int64)
     place[rows] = np.arange(len(rows))
-    u, v = place[edges.u], place[edges.v]
-    inside = (u >= 0) & (v >= 0)
-    local = Edges(u[inside], v[inside], edges.similarity[inside])
     cannot, must = (place[pairs] for pairs in (constraints.cannot, constraints.must))
     of_rows = replace(
         constraints,
@@ -177,4 +174,4 @@ def _clustered(
         cannot=cannot,
         must=must,
     )
-    return communities(space.only(rows), local, floor, of_rows, settings, engine)
+    return communities(space.only(rows), _kept(edges, place), floor, of_rows, settings, engine)

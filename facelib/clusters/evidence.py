@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from facelib.clusters.links import pairs_within
 from facelib.clusters.space import FloatArray, IntArray, Space
 
 
@@ -36,15 +37,7 @@ class Evidence:
         must: IntArray,
     ) -> Evidence:
         """From the faces of a space, their images (n,), and what is known of them (see `assign.Known`)."""
-        order = np.argsort(image, kind="stable")
-        found = [np.zeros((0, 2), np.int64)]
-        for lag in range(1, len(order)):
-            a, b = order[:-lag], order[lag:]
-            together = image[a] == image[b]
-            if not together.any():
-                break
-            found.append(np.stack([a[together], b[together]], axis=1))
-        a, b = np.concatenate(found).T
+        a, b = pairs_within(np.unique(image, return_inverse=True)[1].astype(np.int64)).T
         apart = (copy_of[a] < 0) & (copy_of[b] < 0)
         if same_face is not None:
             apart &= same_face[a] != same_face[b]

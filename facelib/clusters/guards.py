@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from facelib.clusters.canary import Canary
-from facelib.clusters.coherence import COHERENT, clusters_of, coherence
+from facelib.clusters.coherence import COHERENT, clusters_of, coherence, judged
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.space import FloatArray, IntArray, Space
 from facelib.errors import DegenerateResultError
@@ -14,7 +14,6 @@ LARGE_ENOUGH_TO_JUDGE = 100
 """Faces from which shares are judged."""
 _DOMINANT = 0.2
 _LOOSEST = 3.0
-_JUDGED = 1024
 _EQUAL = 1e-5
 """Values of unit embeddings that differ by less are equal but for rounding."""
 
@@ -38,10 +37,9 @@ def check_embeddings(n_faces: int, core: FloatArray) -> None:
 
 def check_pairs(space: Space, floor: float, settings: ClusterSettings) -> None:
     """Not most of all pairs exceed the floor, unless one person may hold most of the faces."""
-    chosen = np.linspace(0, space.faces - 1, min(space.faces, _JUDGED)).astype(np.int64)
     if space.faces < LARGE_ENOUGH_TO_JUDGE:
         return
-    share = float(np.mean(space.within(chosen) > floor))
+    share = coherence(space, np.arange(space.faces), floor)
     if share > max(0.5, settings.max_cluster_share**2):
         raise DegenerateResultError(
             f"{share:.0%} of all pairs of faces exceed similarity floor {floor:.3f}, so it tells nobody apart: raise "
@@ -68,8 +66,7 @@ def check_dominant(unit: FloatArray, labels: IntArray, settings: ClusterSettings
     """
     least = 1 - _LOOSEST * (1 - settings.fallback_floor)
     for members in clusters_of(labels, max(LARGE_ENOUGH_TO_JUDGE, int(_DOMINANT * len(labels)))):
-        chosen = members[np.linspace(0, len(members) - 1, min(len(members), _JUDGED)).astype(np.int64)]
-        median = float(np.median(Space.plain(unit).within(chosen)))
+        median = float(np.median(Space.plain(unit).within(judged(members))))
         if median < least:
             raise DegenerateResultError(
                 f"a cluster holds {len(members)} of {len(labels)} faces of median cosine {median:.2f}, far below "

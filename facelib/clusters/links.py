@@ -33,7 +33,7 @@ def same_face_groups(
     `boxes` (n, 4): left, top, width, height in pixels of the image. Two boxes of one image whose intersection is at
     least `min_overlap` of their union are one face, and so are those that a chain of such pairs connects.
     """
-    pairs = _pairs_within(np.unique(image_of_face, return_inverse=True)[1].astype(np.int64))
+    pairs = pairs_within(np.unique(image_of_face, return_inverse=True)[1].astype(np.int64))
     box = np.asarray(boxes, np.float64).reshape(-1, 4)
     low, high = box[:, :2], box[:, :2] + box[:, 2:]
     a, b = pairs.T
@@ -101,7 +101,7 @@ def _within_images(
     """Pairs of faces of one image and one label that must be apart, (k, 2)."""
     image = np.unique(image_of_face, return_inverse=True)[1].astype(np.int64)
     cell = np.unique(np.stack([labels, image], axis=1), axis=0, return_inverse=True)[1].ravel()
-    pairs = _pairs_within(cell.astype(np.int64))
+    pairs = pairs_within(cell.astype(np.int64))
     a, b = pairs.T
     keep = unit[a] != unit[b]
     if same_face is not None:
@@ -110,7 +110,7 @@ def _within_images(
     return kept
 
 
-def _pairs_within(cell: IntArray) -> IntArray:
+def pairs_within(cell: IntArray) -> IntArray:
     """All pairs of positions with equal values, (k, 2), the smaller position first, by the first, then the second."""
     order = np.argsort(cell, kind="stable")
     value, found, step = cell[order], [np.zeros((0, 2), np.int64)], 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from facelib.clusters.coherence import clusters_of
 from facelib.clusters.links import must_link_groups
 from facelib.clusters.space import IntArray
 
@@ -35,7 +36,7 @@ def obey_links(cluster: IntArray, is_core: Flags, must: IntArray, cannot: IntArr
     """
     group = must_link_groups(len(cluster), must)
     named = np.unique(must)
-    groups = {int(group[part[0]]): part for part in _by_value(named, group[named])}
+    groups = {int(group[named[rows[0]]]): named[rows] for rows in clusters_of(group[named], 1)}
     for members in groups.values():
         placed = members[cluster[members] >= 0]
         if len(placed):
@@ -47,10 +48,3 @@ def obey_links(cluster: IntArray, is_core: Flags, must: IntArray, cannot: IntArr
             face = a if is_core[b] else b
             moved = groups.get(int(group[face]), np.array([face]))
             cluster[moved[~is_core[moved]]] = -1
-
-
-def _by_value(items: IntArray, values: IntArray) -> list[IntArray]:
-    """The items of each value; none for no items."""
-    order = np.argsort(values, kind="stable")
-    parts = np.split(items[order], np.flatnonzero(np.diff(values[order])) + 1)
-    return [part for part in parts if len(part)]

@@ -48,6 +48,13 @@ class SortedFaces:
         return np.flatnonzero(self.is_core)
 
     @property
+    def place(self) -> IntArray:
+        """Place of each face among those in the graph, -1 for the others."""
+        place = np.full(len(self.ids), -1, np.int64)
+        place[self.is_core] = np.arange(np.count_nonzero(self.is_core))
+        return place
+
+    @property
     def others(self) -> IntArray:
         """Positions of the unusable faces that are no copies."""
         return np.flatnonzero(~self.is_core & (self.copy_of < 0))

@@ -16,7 +16,6 @@ from facelib.clusters.assign import Assignment, assign
 from facelib.clusters.copies import copies
 from facelib.clusters.lineage import inherit_ids
 from facelib.clusters.links import same_face_groups
-from facelib.clusters.neighbours import normalise
 from facelib.clusters.sorted_faces import Known
 from facelib.clusters.space import FloatArray, IntArray
 from facelib.embeddings.embed import vectors_of
@@ -115,7 +114,7 @@ def _known(context: StageContext, inputs: ClusterInputs, faces: pa.Table, embedd
             faces.column("duplicate_of").to_pylist(),
             faces.column("near_duplicate_group").to_pylist(),
             faces.column("quality_score").to_numpy(),
-            normalise(embeddings),
+            embeddings,
             context.config.cluster.seed,
         ),
         same_face_groups(np.array(images, dtype=np.str_), boxes),
