@@ -26,8 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     run = add_command(commands, "run", "everything, in order, and publish")
     _images(run, required=True)
     _labels(run)
-    _previous(run)
-    _links(run)
+    _clustering(run)
     for name, text in STAGES.items():
         stage = add_command(commands, name, text)
         if name == "extract":
@@ -37,12 +36,10 @@ def build_parser() -> argparse.ArgumentParser:
         if name == "balance":
             _labels(stage)
         if name == "cluster":
-            _previous(stage)
-            _links(stage)
+            _clustering(stage)
     rescore = add_command(commands, "rescore", "a new run from what an earlier one extracted, with other thresholds")
     rescore.add_argument("--run", metavar="RUN_ID", help="the earlier run (default: the published one)")
-    _previous(rescore)
-    _links(rescore)
+    _clustering(rescore)
     add_export(add_command(commands, "export", "write a retraining set: chips, labels and weights"))
     add_clusters(commands)
     add_enrol(commands)
@@ -66,7 +63,18 @@ def _images(command: argparse.ArgumentParser, required: bool) -> None:
     )
 
 
-def _links(command: argparse.ArgumentParser) -> None:
+def _clustering(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--previous",
+        metavar="RUN_ID",
+        help="run whose cluster ids are kept (default: the published one); none: start afresh",
+    )
+    command.add_argument(
+        "--cohort",
+        metavar="FILE",
+        help="a gallery of facelib enrol with at least 200 people, against whom similarities are corrected, each by "
+        "the mean of their embeddings (default: people of the archive)",
+    )
     group = command.add_argument_group("links", "CSV or Parquet files; columns a and b name faces or images")
     group.add_argument("--must-link", metavar="FILE", help="pairs that are one person")
     group.add_argument("--cannot-link", metavar="FILE", help="pairs that are two persons")
@@ -78,11 +86,3 @@ def _labels(command: argparse.ArgumentParser) -> None:
     group.add_argument("--label-key", metavar="COL", help="column with the path below --images, or the full URI")
     group.add_argument("--subject", metavar="COL", help="column with the verified person")
     group.add_argument("--attributes", metavar="A,B", type=names, default=(), help="columns to audit")
-
-
-def _previous(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--previous",
-        metavar="RUN_ID",
-        help="run whose cluster ids are kept (default: the published one); none: start afresh",
-    )

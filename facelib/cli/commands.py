@@ -131,7 +131,9 @@ def _cluster_inputs(arguments: argparse.Namespace, config: PipelineConfig) -> Cl
     from facelib.spark.cluster_inputs import ClusterInputs
 
     store = open_store(arguments.output, config.storage)
-    return ClusterInputs.read(store, config.storage, arguments.must_link, arguments.cannot_link, arguments.previous)
+    return ClusterInputs.read(
+        store, config, arguments.must_link, arguments.cannot_link, arguments.previous, arguments.cohort
+    )
 
 
 def _label_source(arguments: argparse.Namespace, config: PipelineConfig) -> LabelSource | None:

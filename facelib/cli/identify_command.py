@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 from facelib.cli.private_files import private_path, write_private
 from facelib.errors import ConfigError
-from facelib.storage import Fetcher
-from facelib.storage.uris import canonical_root
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +24,7 @@ _NO_RESULT = "--output {} is neither .csv nor .parquet: name the result file so"
 
 def command(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    from facelib.clusters.gallery_file import read_gallery
+    from facelib.clusters.gallery_file import load_gallery
     from facelib.embeddings.model import model_id
     from facelib.spark.listing import list_archive
     from facelib.spark.pipeline_config import resolve_config
@@ -38,14 +36,8 @@ def command(arguments: argparse.Namespace) -> int:
         raise ConfigError(_NO_RESULT.format(arguments.output))
     if arguments.threshold is not None and not math.isfinite(arguments.threshold):
         raise ConfigError(f"--threshold is {arguments.threshold}: give a number")
-    data = Fetcher(config.storage).fetch(canonical_root(arguments.gallery), None)
-    references = read_gallery(data, arguments.gallery)
     wanted = model_id(config.embed.model, config.embed.mirror)
-    if references.model_id != wanted:
-        raise ConfigError(
-            f"--gallery {arguments.gallery} was enrolled with {references.model_id}, and embed.model and embed.mirror "
-            f"ask for {wanted}: enrol again, or set them as they were"
-        )
+    references = load_gallery("--gallery", arguments.gallery, wanted, config.storage)
     gallery, threshold, source = prepare(references, arguments, config.cluster.fallback_floor)
     listing = list_archive(arguments.probes, config)
     with session(config.spark) as spark:

@@ -10,11 +10,10 @@ from facelib.clusters.engine import LOCAL, Array, Engine, blocks
 from facelib.clusters.neighbours import Edges, unique_edges
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.space import IntArray, Space
+from facelib.clusters.strongest import ROUNDING, ranked
 
 _ROWS = 512
 _COLUMNS = 8192
-_ROUNDING = 1e-4
-"""A product may differ from the similarity by less than this."""
 
 
 def pairs_of(space: Space, rows: IntArray, floor: float, settings: ClusterSettings, engine: Engine = LOCAL) -> Edges:
@@ -33,13 +32,7 @@ def _pairs(arrays: Mapping[str, Array], part: tuple[int, int, float, int]) -> li
     block = left[rows]
     pairs: list[Array] = []
     for start, stop in blocks(len(right), _COLUMNS):
-        i, j = np.divmod(np.flatnonzero(block @ right[start:stop].T > floor - _ROUNDING), stop - start)
+        i, j = np.divmod(np.flatnonzero(block @ right[start:stop].T > floor - ROUNDING), stop - start)
         pairs.append(np.stack([rows[i], j + start]))
     a, b = np.concatenate(pairs, axis=1)
-    similarity = np.minimum(Space(left, right).similarity(a, b), 1)
-    order = np.lexsort((b, -similarity, a))
-    a, b, similarity = a[order], b[order], similarity[order]
-    keep = (a != b) & (similarity > floor)
-    a, b, similarity = a[keep], b[keep], similarity[keep]
-    strongest = np.arange(len(a)) - np.searchsorted(a, a, side="left") < most
-    return [a[strongest], b[strongest], similarity[strongest]]
+    return list(ranked(Space(left, right), a, b, floor, most))

@@ -53,6 +53,10 @@ class ClusterSummary:
     """Floor at which components too large for a part were cut; null where none was."""
     cohort_distance: float | None
     """Distance 1 - cosine to the cohort in typical surroundings; null when similarities are plain cosines."""
+    cohort_source: str | None
+    """`archive` (drawn from it) or `given`; null when similarities are plain cosines."""
+    cohort_digest: str | None
+    """Digest of a given cohort's templates; null without one."""
     floor: FloorEstimate
     search: Search
 
@@ -79,6 +83,7 @@ def assign(
     known: Known | None = None,
     engine: Engine = LOCAL,
     earlier: Earlier | None = None,
+    cohort: FloatArray | None = None,
 ) -> Assignment:
     """Cluster the faces of an archive.
 
@@ -88,17 +93,19 @@ def assign(
     matches than at the floor) and no face of its image is there already (attached), else it is noise. A cluster's id
     is the digest of its core faces.
     The result does not depend on the order of the rows, nor on the engine. With an `earlier` clustering, made with the
-    same settings and model, only what new faces touch is clustered again, as long as that holds (see
-    `facelib.clusters.earlier`).
+    same settings, model and `cohort`, only what new faces touch is clustered again, as long as that holds (see
+    `facelib.clusters.earlier`). Given a `cohort`, unit rows (m, d) float32 with one template per person, similarities
+    are corrected against it, whatever `settings.cohort` says, rather than against faces of the archive.
 
-    Raises DegenerateResultError when there is nothing to cluster (no usable face, or embeddings
-    that are not finite, all zero or all equal), and when the result is refused (see `facelib.clusters.guards`).
+    Raises ConfigError for a cohort of fewer than 200 templates or of another length; DegenerateResultError when there
+    is nothing to cluster (no usable face, or embeddings that are not finite, all zero or all equal), and when the
+    result is refused (see `facelib.clusters.guards`).
     """
     faces = SortedFaces.sort(face_ids, image_ids, embeddings, np.asarray(is_usable, bool), known or Known())
     core, others = faces.core, faces.others
     unit = faces.unit[core]
     guards.check_embeddings(len(face_ids), unit)
-    made = _clustered(faces, unit, settings, engine, earlier)
+    made = _clustered(faces, unit, settings, engine, earlier, cohort)
     graph, labels = made.graph, made.labels
     floor = graph.floor.floor
     own = graph.space.first(len(core))
@@ -150,7 +157,12 @@ class _Clustered:
 
 
 def _clustered(
-    faces: SortedFaces, unit: FloatArray, settings: ClusterSettings, engine: Engine, earlier: Earlier | None
+    faces: SortedFaces,
+    unit: FloatArray,
+    settings: ClusterSettings,
+    engine: Engine,
+    earlier: Earlier | None,
+    cohort: FloatArray | None,
 ) -> _Clustered:
     core, known, place = faces.core, faces.known, faces.place
     same = None if known.same_face is None else known.same_face[core]
@@ -158,10 +170,10 @@ def _clustered(
     constraints = Constraints(faces.image[core], same, place[cannot], place[must])
     ids = [faces.ids[i] for i in core.tolist()]
     if earlier and can_continue(earlier, ids, settings):
-        graph, found = continued(earlier, ids, unit, constraints, settings, engine)
+        graph, found = continued(earlier, ids, unit, constraints, settings, engine, cohort)
     else:
         subject = None if known.subject is None else known.subject[core]
-        graph = similarity_graph(unit, constraints.image, settings, engine, subject)
+        graph = similarity_graph(unit, constraints.image, settings, engine, subject, cohort)
         constraints = constraints.beside(graph.image)
         found = communities(graph.space, graph.edges, graph.floor.floor, constraints, settings, engine)
     floor = graph.floor.floor
@@ -192,7 +204,7 @@ def _both(pairs: IntArray) -> IntArray:
 
 
 def _summary(cluster: IntArray, faces: SortedFaces, edges: Edges, made: _Clustered) -> ClusterSummary:
-    graph = made.graph
+    graph, cohort = made.graph, made.graph.cohort
     sizes = np.bincount(cluster[cluster >= 0])
     n_noise = int(np.count_nonzero(cluster < 0))
     return ClusterSummary(
@@ -208,7 +220,9 @@ def _summary(cluster: IntArray, faces: SortedFaces, edges: Edges, made: _Cluster
         canary_f=made.canary_f,
         graph_parts=made.modules.parts,
         cut_floor=made.modules.cut_floor,
-        cohort_distance=graph.cohort.typical if graph.cohort else None,
+        cohort_distance=cohort.typical if cohort else None,
+        cohort_source=cohort.source if cohort else None,
+        cohort_digest=cohort.digest if cohort else None,
         floor=graph.floor,
         search=graph.search,
     )

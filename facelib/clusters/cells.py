@@ -1,11 +1,12 @@
 """Similar pairs of a large archive, without comparing all with all.
 
-Faces are sorted into cells, the neighbourhoods of centroids (k-means on a sample), each face into the `overlap`
-nearest ones; inside a cell all pairs are compared. This is the inverted file of Jégou, Douze and Schmid, "Product
-quantization for nearest neighbor search", 2011, joined with itself. Two faces meet in several cells, and the pair
-counts in the first of them. How many cells a face must be in is measured: for a random sample of faces all pairs above
-the floor are known from brute force, and the least overlap is taken at which enough of them meet. A crowded cell is cut
-into blocks of rows, so that no task has much more to do than another.
+Faces are sorted into cells, the neighbourhoods of centroids (k-means on a sample), each face into the nearest; the
+neighbours of a face are looked for in the cells whose centroids are nearest to it, its probes. This is the inverted
+file of Jégou, Douze and Schmid, "Product quantization for nearest neighbor search", 2011, where every face is a query
+too; so a pair is compared when either face probes the other's cell. How many probes that takes is measured: for
+random faces all pairs above the floor are known from brute force, and the least number is taken at which enough of
+each face's pairs are compared. The average is over faces, not over pairs: most pairs belong to the few people with
+many pictures, whose faces are easily found.
 """
 
 from __future__ import annotations
@@ -17,31 +18,39 @@ from typing import NamedTuple
 import numpy as np
 
 from facelib.clusters.engine import LOCAL, Array, Engine, blocks
-from facelib.clusters.neighbours import Edges
+from facelib.clusters.neighbours import Edges, unique_edges
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.space import FloatArray, IntArray, Space
+from facelib.clusters.strongest import ROUNDING, SPARE, Strongest, ranked
 
-MOST_OVERLAP = 24
-_SAMPLED_PER_CELL = 64
-_ITERATIONS = 10
+_CELLS_PER_ROOT = 4.0
+_SAMPLED_PER_CELL = 40
+_ITERATIONS = 6
 _JUDGED = 1000
 """Faces whose pairs are all known."""
 _ROWS = 1024
-_COLUMNS = 8192
-_ASSIGNED = 16384
-_PAIRS_PER_TASK = 400_000_000
-_ROUNDING = 1e-4
-"""A product may differ from the similarity by less than this."""
+_COLUMNS = 4096
+_SORTED = 16384
+"""Faces per task that are sorted into cells."""
+_RANKED = 65536
+_FEWEST_QUERIES = 8192
+_MOST_QUERIES = 16384
+"""Faces per task whose neighbours are looked for."""
+_TASKS = 64
+"""Fewer when there are too few faces, more when there are too many."""
 
 
-class Overlap(NamedTuple):
-    """How many cells each face is in, and what that was found to give."""
+class Probes(NamedTuple):
+    """How many cells are searched for each face, and what that was found to give."""
 
     cells: int
     recall: float | None
-    """Share of the known pairs above the floor that meet in a cell; null when there were none."""
+    """Share of a face's known pairs above the floor that are compared, mean over the faces that have some; null when
+    none has."""
+    faces: int
+    """Faces with known pairs above the floor."""
     pairs: int
-    """Known pairs above the floor."""
+    """Their known pairs."""
 
 
 @dataclass(frozen=True)
@@ -49,48 +58,53 @@ class CellPairs:
     """Pairs above the floor, and how they were found."""
 
     edges: Edges
-    """Per face at most `settings.neighbours` pairs with later faces in each cell."""
+    """Of each query the `settings.neighbours` most similar faces in the cells it probes."""
     cells: int
-    overlap: Overlap
+    probes: Probes
     compared: int
-    """Pairs compared."""
+    """Similarities computed; a pair of which each face probes the other's cell counts twice."""
 
 
 def cell_pairs(
-    unit: FloatArray, space: Space, floor: float, settings: ClusterSettings, engine: Engine = LOCAL
+    unit: FloatArray,
+    space: Space,
+    floor: float,
+    settings: ClusterSettings,
+    engine: Engine = LOCAL,
+    queries: IntArray | None = None,
 ) -> CellPairs:
-    """Pairs with similarity > `floor` among n faces with unit rows (n, d), in the same order as the space."""
+    """Pairs with similarity > `floor` among n faces with unit rows (n, d), in the same order as the space; with
+    `queries` (m,), some of the rows, those of which one face is among them."""
     n = space.faces
-    count = max(1, n // settings.cell_faces)
+    asked = np.arange(n) if queries is None else queries
+    count = min(n, settings.cells or round(_CELLS_PER_ROOT * len(asked) ** 0.5))
     random = np.random.default_rng(settings.seed)
-    sample = np.sort(random.permutation(n)[: _SAMPLED_PER_CELL * count])
-    centroids = fit_centroids(unit[sample], count, settings.seed)
-    ranges = blocks(n, _ASSIGNED)
-    found = engine.run(f"cells of {n} faces", _nearest_cells, ranges, {"unit": unit, "centroids": centroids})
-    nearest = np.concatenate([part[0] for part in found])
-    overlap = choose_overlap(space, nearest, floor, settings, engine)
-    cells_of = np.sort(nearest[:, : overlap.cells], axis=1)
-    members, starts = _members(cells_of, count)
-    tasks = _tasks(starts, floor, settings.neighbours)
-    arrays = {"left": space.left, "right": space.right, "cells_of": cells_of, "members": members, "starts": starts}
-    pairs = engine.run(f"pairs in {count} cells", _close_pairs, tasks, arrays)
-    u, v, similarity = (np.concatenate([part[i] for part in pairs]) for i in range(3))
-    order = np.lexsort((v, u))
-    sizes = np.diff(starts)
-    return CellPairs(
-        Edges(u[order].astype(np.int64), v[order].astype(np.int64), similarity[order]),
-        count,
-        overlap,
-        int((sizes * (sizes - 1) // 2).sum()),
-    )
+    sample = unit[np.sort(random.permutation(n)[: _SAMPLED_PER_CELL * count])]
+    fitted = fit_centroids(sample, count, settings.seed, engine)
+    occupied, home = np.unique(nearest_cell(unit, fitted, engine), return_inverse=True)
+    centroids = fitted[occupied]
+    probes = choose_probes(unit, space, centroids, home, asked, floor, settings, engine)
+    arrays = {
+        "unit": unit,
+        **space._asdict(),
+        "centroids": centroids,
+        "members": np.argsort(home, kind="stable"),
+        "starts": np.searchsorted(np.sort(home), np.arange(len(centroids) + 1)),
+        "queries": asked[np.argsort(home[asked], kind="stable")],
+    }
+    rows = min(max(_FEWEST_QUERIES, len(asked) // _TASKS), _MOST_QUERIES)
+    work = [Work(first, last, probes.cells, floor, settings.neighbours) for first, last in blocks(len(asked), rows)]
+    found = engine.run(f"pairs in {len(centroids)} cells", _neighbours, work, arrays)
+    a, b, similarity, compared = (np.concatenate([part[i] for part in found]) for i in range(4))
+    return CellPairs(unique_edges(a, b, similarity), len(centroids), probes, int(compared.sum()))
 
 
-def fit_centroids(sample: FloatArray, count: int, seed: int) -> FloatArray:
+def fit_centroids(sample: FloatArray, count: int, seed: int, engine: Engine = LOCAL) -> FloatArray:
     """Unit centroids of `count` cells, (count, d): spherical k-means (Dhillon and Modha, 2001) from random rows."""
     random = np.random.default_rng(seed)
     centroids = sample[np.sort(random.permutation(len(sample))[:count])].copy()
     for _ in range(_ITERATIONS):
-        nearest = np.concatenate([(sample[a:b] @ centroids.T).argmax(axis=1) for a, b in blocks(len(sample), _ROWS)])
+        nearest = nearest_cell(sample, centroids, engine)
         order = np.argsort(nearest, kind="stable")
         present, starts = np.unique(nearest[order], return_index=True)
         sums = np.add.reduceat(sample[order].astype(np.float64), starts, axis=0)
@@ -99,48 +113,49 @@ def fit_centroids(sample: FloatArray, count: int, seed: int) -> FloatArray:
     return centroids
 
 
-def _nearest_cells(arrays: Mapping[str, Array], rows: tuple[int, int]) -> list[Array]:
-    """The nearest cells of each face of a range, nearest first, (rows, MOST_OVERLAP) int32."""
-    unit, centroids = arrays["unit"], arrays["centroids"]
-    wanted = min(MOST_OVERLAP, len(centroids))
-    found = np.empty((rows[1] - rows[0], wanted), np.int32)
-    for a, b in blocks(len(found), _ROWS):
-        similarity = unit[rows[0] + a : rows[0] + b] @ centroids.T
-        if wanted < similarity.shape[1]:
-            kept = np.argpartition(-similarity, wanted - 1, axis=1)[:, :wanted]
-        else:
-            kept = np.broadcast_to(np.arange(wanted), similarity.shape)
-        order = np.argsort(-np.take_along_axis(similarity, kept, 1), axis=1, kind="stable")
-        found[a:b] = np.take_along_axis(kept, order, 1)
-    return [found]
+def nearest_cell(unit: FloatArray, centroids: FloatArray, engine: Engine = LOCAL) -> IntArray:
+    """The cell (n,) with the most similar centroid."""
+    arrays = {"unit": unit, "centroids": centroids}
+    found = engine.run(f"cells of {len(unit)} faces", _nearest_cell, blocks(len(unit), _SORTED), arrays)
+    return np.concatenate([part[0] for part in found])
 
 
-def choose_overlap(
-    space: Space, nearest: Array, floor: float, settings: ClusterSettings, engine: Engine = LOCAL
-) -> Overlap:
-    """The least overlap, at least `settings.overlap`, at which a share of `settings.recall` of the pairs above the
-    floor meet, judged by all pairs of 1,000 random faces; else the greatest there is.
+def _nearest_cell(arrays: Mapping[str, Array], rows: tuple[int, int]) -> list[Array]:
+    unit, turned = arrays["unit"][slice(*rows)], arrays["centroids"].T
+    return [np.concatenate([(unit[a:b] @ turned).argmax(axis=1) for a, b in blocks(len(unit), _ROWS)])]
 
-    `nearest` (n, c) are the cells of each face, nearest first.
-    """
-    judged = np.sort(np.random.default_rng(settings.seed + 1).permutation(space.faces)[:_JUDGED])
-    judged_rows = np.ascontiguousarray(space.left[judged])
-    arrays = {"judged": judged, "rows": judged_rows, "right": space.right}
-    ranges = [(first, last, floor) for first, last in blocks(space.faces, 8 * _ASSIGNED)]
+
+def choose_probes(
+    unit: FloatArray,
+    space: Space,
+    centroids: FloatArray,
+    home: IntArray,
+    queries: IntArray,
+    floor: float,
+    settings: ClusterSettings,
+    engine: Engine = LOCAL,
+) -> Probes:
+    """The least number of probes, at least `settings.probes`, at which a share of `settings.recall` of a query's pairs
+    above the floor are compared, judged by all pairs of 1,000 random ones; `home` (n,) is the cell of each face,
+    `queries` (m,) are the faces that probe."""
+    random = np.random.default_rng(settings.seed + 1)
+    judged = np.sort(queries[random.permutation(len(queries))[:_JUDGED]])
+    arrays = {"judged": judged, "rows": np.ascontiguousarray(space.left[judged]), "right": space.right}
+    ranges = [(first, last, floor) for first, last in blocks(space.faces, 8 * _SORTED)]
     found = engine.run(f"all pairs of {len(judged)} faces", _known_pairs, ranges, arrays)
     a, b = (np.concatenate([part[i] for part in found]) for i in range(2))
-    least, most = min(settings.overlap, nearest.shape[1]), nearest.shape[1]
+    least = min(settings.probes, len(centroids))
     if not len(a):
-        return Overlap(least, None, 0)
-    met = np.zeros((len(a), most), bool)
-    for i in range(most):  # column i: whether they meet among the first i + 1 cells of both
-        together = (nearest[a, i][:, None] == nearest[b, : i + 1]).any(axis=1)
-        together |= (nearest[b, i][:, None] == nearest[a, : i + 1]).any(axis=1)
-        met[:, i] = together
-    recall = np.logical_or.accumulate(met, axis=1).mean(axis=0)
-    enough = np.flatnonzero(recall >= settings.recall)
-    chosen = max(least, int(enough[0]) + 1 if len(enough) else most)
-    return Overlap(chosen, float(recall[chosen - 1]), len(a))
+        return Probes(least, None, 0, 0)
+    back = np.flatnonzero(np.isin(b, queries))
+    nearer = _nearer(unit, centroids, np.concatenate([a, b[back]]), home[np.concatenate([b, a[back]])], engine)
+    needed, from_there = np.split(nearer, [len(a)])
+    needed[back] = np.minimum(needed[back], from_there)
+    counts = np.bincount(a)
+    compared = np.cumsum(np.bincount(needed, weights=1 / counts[a], minlength=len(centroids)))
+    recall = compared / compared[-1]
+    chosen = max(least, 1 + int(np.searchsorted(recall[:-1], settings.recall)))
+    return Probes(chosen, float(recall[chosen - 1]), np.count_nonzero(counts), len(a))
 
 
 def _known_pairs(arrays: Mapping[str, Array], part: tuple[int, int, float]) -> list[Array]:
@@ -156,81 +171,71 @@ def _known_pairs(arrays: Mapping[str, Array], part: tuple[int, int, float]) -> l
     return [a[a != b], b[a != b]]
 
 
-def _members(cells_of: Array, count: int) -> tuple[IntArray, IntArray]:
-    """Faces by cell, ascending within each, and where each cell starts, (count + 1,)."""
-    flat = cells_of.ravel()
-    order = np.argsort(flat, kind="stable")
-    starts = np.zeros(count + 1, np.int64)
-    np.cumsum(np.bincount(flat, minlength=count), out=starts[1:])
-    return order // cells_of.shape[1], starts
+def _nearer(unit: FloatArray, centroids: FloatArray, face: IntArray, cell: IntArray, engine: Engine) -> IntArray:
+    """How many cells are nearer to face[i] than cell[i] is, (m,)."""
+    order = np.argsort(face, kind="stable")
+    arrays: dict[str, Array] = {"unit": unit, "centroids": centroids, "face": face[order], "cell": cell[order]}
+    found = engine.run(f"ranks of {len(face)} cells", _count_nearer, blocks(len(face), _RANKED), arrays)
+    nearer = np.empty(len(face), np.int64)
+    nearer[order] = np.concatenate([part[0] for part in found])
+    return nearer
+
+
+def _count_nearer(arrays: Mapping[str, Array], part: tuple[int, int]) -> list[Array]:
+    unit, turned = arrays["unit"], arrays["centroids"].T
+    face, cell = arrays["face"][slice(*part)], arrays["cell"][slice(*part)]
+    nearer = np.empty(len(face), np.int64)
+    for first, last in blocks(len(face), _ROWS):
+        faces, row = np.unique(face[first:last], return_inverse=True)
+        similarity = (unit[faces] @ turned)[row]
+        to_cell = np.take_along_axis(similarity, cell[first:last, None], 1)
+        nearer[first:last] = (similarity > to_cell).sum(axis=1)
+    return [nearer]
 
 
 class Work(NamedTuple):
-    """Blocks of rows, (cell, first, last) each, and which pairs to keep."""
+    """Queries `first … last`, ordered by cell, and how to look for their neighbours."""
 
-    blocks: list[tuple[int, int, int]]
+    first: int
+    last: int
+    probes: int
     floor: float
     neighbours: int
 
 
-def _tasks(starts: IntArray, floor: float, neighbours: int) -> list[Work]:
-    """All blocks of rows, packed by the pairs they hold."""
-    tasks: list[Work] = []
-    packed: list[tuple[int, int, int]] = []
-    pairs = 0
-    for cell, size in enumerate(np.diff(starts).tolist()):
-        for first, last in blocks(size, _ROWS):
-            packed.append((cell, first, last))
-            pairs += (last - first) * (size - first)
-            if pairs >= _PAIRS_PER_TASK:
-                tasks.append(Work(packed, floor, neighbours))
-                packed, pairs = [], 0
-    return [*tasks, Work(packed, floor, neighbours)] if packed or not tasks else tasks
+def _neighbours(arrays: Mapping[str, Array], work: Work) -> list[Array]:
+    """Face, neighbour and similarity of the pairs found, and how many similarities were computed."""
+    members, starts, right = arrays["members"], arrays["starts"], arrays["right"]
+    faces = arrays["queries"][work.first : work.last]
+    left = arrays["left"][faces]
+    strongest = Strongest(len(faces), work.neighbours + SPARE, work.floor - ROUNDING)
+    compared = 0
+    for cell, queries in _queries(arrays["unit"][faces], arrays["centroids"], work.probes):
+        for start in range(starts[cell], starts[cell + 1], _COLUMNS):
+            columns = members[start : min(start + _COLUMNS, starts[cell + 1])]
+            turned = right[columns].T
+            for first, last in blocks(len(queries), _ROWS):
+                row = queries[first:last]
+                similarity = left[row] @ turned
+                near = np.flatnonzero(similarity > strongest.bar[row, None])
+                i, j = np.divmod(near, len(columns))
+                strongest.add(row[i], columns[j], similarity.ravel()[near])
+                compared += similarity.size
+    row, column = strongest.pairs()
+    pairs = ranked(Space(arrays["left"], right), faces[row], column, work.floor, work.neighbours)
+    return [pairs[0].astype(np.int32), pairs[1].astype(np.int32), pairs[2], np.array([compared])]
 
 
-def _close_pairs(arrays: Mapping[str, Array], work: Work) -> list[Array]:
-    """u, v (int32, u < v) and similarity (float32) of the close pairs of some blocks."""
-    found = [_block_pairs(arrays, block, work) for block in work.blocks]
-    return [np.concatenate(column) for column in zip(*found, strict=True)]
+def _queries(unit: FloatArray, centroids: FloatArray, probes: int) -> list[tuple[int, IntArray]]:
+    """The cells that are among the nearest of some rows, and the rows each is near to."""
+    cells = np.concatenate([_nearest_cells(unit[a:b] @ centroids.T, probes) for a, b in blocks(len(unit), _ROWS)])
+    order = np.argsort(cells, axis=None, kind="stable")
+    present, starts = np.unique(cells.ravel()[order], return_index=True)
+    return list(zip(present.tolist(), np.split(order // probes, starts[1:]), strict=True))
 
 
-def _block_pairs(arrays: Mapping[str, Array], block: tuple[int, int, int], work: Work) -> tuple[Array, Array, Array]:
-    cell, first, last = block
-    start, stop = arrays["starts"][cell], arrays["starts"][cell + 1]
-    members = arrays["members"][start + first : stop]
-    rows = arrays["left"][members[: last - first]]
-    candidates: list[Array] = []
-    for left in range(0, len(members), _COLUMNS):
-        columns = arrays["right"][members[left : left + _COLUMNS]]
-        i, j = np.divmod(np.flatnonzero(rows @ columns.T > work.floor - _ROUNDING), len(columns))
-        j += left
-        candidates.append(np.stack([i, j])[:, j > i])
-    i, j = np.concatenate(candidates, axis=1)
-    keep = _first_common_cell(arrays["cells_of"], members[i], members[j]) == cell
-    u, v = members[i[keep]], members[j[keep]]
-    space = Space(arrays["left"], arrays["right"])
-    similarity = np.minimum(space.similarity(u, v), 1)
-    strongest = _strongest(u, similarity, work)
-    return u[strongest].astype(np.int32), v[strongest].astype(np.int32), similarity[strongest]
-
-
-def _first_common_cell(cells_of: Array, a: Array, b: Array) -> Array:
-    """The smallest cell that holds both of a[i] and b[i], which meet in at least one."""
-    found = np.full(len(a), np.iinfo(np.int32).max, np.int32)
-    mine, theirs = cells_of[a], cells_of[b]
-    for column in mine.T[::-1]:  # from the largest cell down: the smallest common one is written last
-        shared = (theirs == column[:, None]).any(axis=1)
-        found[shared] = column[shared]
+def _nearest_cells(similarity: FloatArray, probes: int) -> IntArray:
+    if probes == similarity.shape[1]:
+        return np.broadcast_to(np.arange(probes), similarity.shape)
+    found: IntArray = np.argpartition(similarity, -probes, axis=1)[:, -probes:]
     return found
-
-
-def _strongest(u: Array, similarity: FloatArray, work: Work) -> Array:
-    """Which pairs exceed the floor and are among the strongest of their row."""
-    order = np.lexsort((-similarity, u))
-    row = u[order]
-    new = np.ones(len(row), bool)
-    new[1:] = row[1:] != row[:-1]
-    position = np.arange(len(row))
-    rank = position - np.maximum.accumulate(np.where(new, position, 0))
-    kept: Array = order[(rank < work.neighbours) & (similarity[order] > work.floor)]
-    return kept

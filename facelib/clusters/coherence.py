@@ -8,6 +8,7 @@ its pairs for mated ones.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -34,12 +35,17 @@ def clusters_of(labels: IntArray, fewest: int = 2) -> Iterator[IntArray]:
 
 def coherence(space: Space, members: IntArray, floor: float) -> float:
     """Share of the pairs among the members (of more than 1,024, so many evenly spaced ones) that exceed the floor."""
-    return float(np.mean(space.within(judged(members)) > floor))
+    chosen = judged(members)
+    above = space.left[chosen] @ space.right[chosen].T > floor
+    pairs = len(chosen) * (len(chosen) - 1)
+    return float(np.count_nonzero(above) - np.count_nonzero(above.diagonal())) / pairs if pairs else math.nan
 
 
 def judged(members: IntArray) -> IntArray:
     """The members by which a cluster is judged: all, or of more than 1,024, so many evenly spaced ones."""
-    return members[np.linspace(0, len(members) - 1, min(len(members), _MOST_JUDGED)).astype(np.int64)]
+    if len(members) <= _MOST_JUDGED:
+        return members
+    return members[np.linspace(0, len(members) - 1, _MOST_JUDGED).astype(np.int64)]
 
 
 def split_incoherent(labels: IntArray, edges: Edges, space: Space, floor: float, seed: int) -> IntArray:

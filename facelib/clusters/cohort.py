@@ -12,10 +12,14 @@ The cohort is drawn from the archive: a sample is clustered loosely and one face
 its own person at most about once, and its first ranks are left out for that. Loose clusters that do not
 hang together (crowds of blurred faces) stay whole, for their faces are strangers. It is done first with plain
 cosines, very loosely, then twice with corrected similarities, because plain ones split people in crowded surroundings.
+
+Or it is given: one template each of people who need not be in the archive, so that archives of few people, too, have
+their similarities corrected.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,9 +31,10 @@ from facelib.clusters.map_equation import modules
 from facelib.clusters.neighbours import exact_neighbours
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.space import FloatArray, IntArray, Space
+from facelib.errors import ConfigError
 
 SAMPLE = 4096
-"""Faces from which the cohort is chosen."""
+"""Faces from which the cohort is chosen, and from which the typical distance comes."""
 FEWEST = 200
 """A smaller cohort says nothing about the ranks wanted: no correction then."""
 _RANKS = (0.002, 0.008)
@@ -41,15 +46,30 @@ _LIMITS = (0.5, 2.0)
 """Of a weight, so that a few identical faces cannot blow it up."""
 _SELF = 1e-6
 _ROWS = 4096
+_PRODUCT = 1 << 24
+"""Cosines held at a time."""
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """`rows` (m,) of the faces it was drawn from, their unit embeddings `unit` (m, d), and the typical distance."""
+    """`rows` (m,) of the faces it was drawn from, their unit embeddings `unit` (m, d), and the typical distance.
+
+    A given cohort has no rows: (0,).
+    """
 
     rows: IntArray
     unit: FloatArray
     typical: float
+
+    @property
+    def source(self) -> str:
+        """`archive` (drawn from it) or `given`."""
+        return "archive" if len(self.rows) else "given"
+
+    @property
+    def digest(self) -> str | None:
+        """`cohort_digest` of a given cohort; null for one drawn from the archive."""
+        return None if len(self.rows) else cohort_digest(self.unit)
 
 
 def draw_cohort(unit: FloatArray, image: IntArray, settings: ClusterSettings) -> Cohort | None:
@@ -57,20 +77,38 @@ def draw_cohort(unit: FloatArray, image: IntArray, settings: ClusterSettings) ->
 
     Deterministic for the order of the rows: give them sorted by face id.
     """
-    n = len(unit)
     loose_settings = replace(settings, false_edges_per_face=_FALSE_EDGES_PER_FACE)
-    chosen = np.sort(np.random.default_rng(settings.seed).permutation(n)[:SAMPLE])
+    chosen = _sample(len(unit), settings)
     sample, cohort = unit[chosen], None
     space = Space.plain(sample)
     for looser, least in _ROUNDS:
         rows = _one_per_cluster(space, image[chosen], looser, least, loose_settings)
         if len(rows) < FEWEST:
             return None
-        distance = _distances(sample, sample[rows])
-        typical = float(np.exp(np.log(distance).mean()))
-        cohort = Cohort(chosen[rows], sample[rows], typical)
+        cohort = Cohort(chosen[rows], sample[rows], _typical(sample, sample[rows]))
         space = Space.corrected(sample, weights(sample, cohort))
     return cohort
+
+
+def given_cohort(unit: FloatArray, templates: FloatArray, settings: ClusterSettings) -> Cohort:
+    """The cohort of given unit rows `templates` (m, d), one per person, for an archive with unit rows (n, d).
+
+    A person of the archive may be among them once, for the first ranks are left out. The typical distance is that of
+    a sample of the archive, so that the geometric mean of its faces' weights is about 1, whoever was given.
+    ConfigError with fewer than 200 templates, or when their length is not that of the archive's embeddings.
+    """
+    (m, d), wanted = templates.shape, unit.shape[1]
+    if m < FEWEST or d != wanted:
+        raise ConfigError(
+            f"the cohort has {m} templates of {d} values and must have at least {FEWEST} of {wanted}: enrol more "
+            "people with the embedding model of the archive"
+        )
+    return Cohort(np.empty(0, np.int64), templates, _typical(unit[_sample(len(unit), settings)], templates))
+
+
+def cohort_digest(templates: FloatArray) -> str:
+    """32 hex digits that tell given cohorts (m, d) apart."""
+    return hashlib.blake2b(templates.tobytes(), digest_size=16).hexdigest()
 
 
 def weights(unit: FloatArray, cohort: Cohort) -> FloatArray:
@@ -92,18 +130,28 @@ def _one_per_cluster(space: Space, image: IntArray, looser: float, least: float,
     return np.flatnonzero(keep)
 
 
+def _sample(n: int, settings: ClusterSettings) -> IntArray:
+    """At most `SAMPLE` of n rows, ascending."""
+    return np.sort(np.random.default_rng(settings.seed).permutation(n)[:SAMPLE])
+
+
+def _typical(sample: FloatArray, cohort: FloatArray) -> float:
+    return float(np.exp(np.log(_distances(sample, cohort)).mean()))
+
+
 def _distances(unit: FloatArray, cohort: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Geometric mean over the ranks of 1 - cosine to the cohort, (n,) float64; the face itself is left out."""
     m = len(cohort)
     first = max(_FIRST_RANK, round(_RANKS[0] * m))
     last = min(max(first + 2, round(_RANKS[1] * m)), m - 1)
     found = np.empty(len(unit))
-    for start in range(0, len(unit), _ROWS):
-        rows = unit[start : start + _ROWS]
+    step = max(1, min(_ROWS, _PRODUCT // m))
+    for start in range(0, len(unit), step):
+        rows = unit[start : start + step]
         nearest = np.argpartition(rows @ cohort.T, m - last - 1, axis=1)[:, m - last - 1 :]
         cosine = np.einsum("nd,nkd->nk", rows, cohort[nearest])
         distance = np.sort(1 - cosine.astype(np.float64), axis=1)
         is_self = distance[:, :1] < _SELF
         ranked = np.where(is_self, distance[:, 1:], distance[:, :-1])[:, first - 1 : last]
-        found[start : start + _ROWS] = np.exp(np.log(np.maximum(ranked, _SELF)).mean(axis=1))
+        found[start : start + step] = np.exp(np.log(np.maximum(ranked, _SELF)).mean(axis=1))
     return found

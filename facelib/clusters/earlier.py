@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 
 from facelib.clusters.added_pairs import pairs_of
 from facelib.clusters.canary import no_canary, plant
+from facelib.clusters.cells import cell_pairs
 from facelib.clusters.cluster_tables import CORE
-from facelib.clusters.cohort import Cohort
+from facelib.clusters.cohort import FEWEST, Cohort
 from facelib.clusters.communities import Constraints, communities
 from facelib.clusters.engine import LOCAL, Array, Engine
 from facelib.clusters.floor import FloorEstimate
@@ -98,10 +99,12 @@ def continued(
     own_constraints: Constraints,
     settings: ClusterSettings,
     engine: Engine = LOCAL,
+    given: FloatArray | None = None,
 ) -> tuple[SimilarityGraph, Modules]:
     """Graph and clusters of the core faces `face_ids`, sorted, with unit rows `own` (n, d), and of synthetic faces
-    behind them where the earlier clustering had a cohort."""
-    canary = plant(own, settings.seed) if earlier.typical is not None else no_canary(own.shape[1])
+    behind them where the earlier clustering found many people; `given` are the templates (m, d) of a given cohort."""
+    of_many = len(np.unique(earlier.labels)) >= FEWEST
+    canary = plant(own, settings.seed) if of_many else no_canary(own.shape[1])
     unit, image = with_canary(own, own_constraints.image, canary)
     constraints = own_constraints.beside(image)
     match = _match(earlier, face_ids)
@@ -110,14 +113,16 @@ def continued(
     row_of[match.at] = match.old
     members = row_of[np.flatnonzero(earlier.in_cohort)]
     members = members[members >= 0]
-    cohort = Cohort(members, unit[members], earlier.typical) if earlier.typical is not None else None
+    templates = unit[members] if given is None else given
+    cohort = Cohort(members, templates, earlier.typical) if earlier.typical is not None else None
     weight = np.ones(len(unit), np.float32)
     weight[match.old] = earlier.weight[match.at]
     weight[new] = weigh(unit[new], cohort, engine)
     space = Space.corrected(unit, weight) if cohort else Space.plain(unit)
     floor = earlier.floor.floor
     old_edges = _kept(earlier.edges, row_of)
-    new_edges = accepted_edges(pairs_of(space, new, floor, settings, engine), floor, constraints.image)
+    found, search = _pairs_of_new(new, unit, space, floor, settings, engine)
+    new_edges = accepted_edges(found, floor, constraints.image)
     edges = joined(old_edges, new_edges)
     labels = np.full(len(unit), -1, np.int64)
     labels[match.old] = earlier.labels[match.at]
@@ -126,9 +131,20 @@ def continued(
     again = np.flatnonzero((labels < 0) | np.isin(labels, touched))
     part = _clustered(again, space, edges, floor, constraints, settings, engine)
     labels[again] = labels.max(initial=-1) + 1 + part.labels
-    search = Search(len(members), 0, 0, 1.0, 0, len(new) * len(unit), len(match.new))
+    search = replace(search, cohort=len(templates) if cohort else 0, added=len(match.new))
     graph = SimilarityGraph(space, weight, image, canary, cohort, edges, earlier.floor, search)
     return graph, part._replace(labels=labels)
+
+
+def _pairs_of_new(
+    new: IntArray, unit: FloatArray, space: Space, floor: float, settings: ClusterSettings, engine: Engine
+) -> tuple[Edges, Search]:
+    """Pairs of new faces with all faces: compared with all of them where that is no more than the pass over all faces
+    of a small archive, else looked for in cells."""
+    if len(new) * len(unit) <= settings.exact_faces**2:
+        return pairs_of(space, new, floor, settings, engine), Search(0, len(new) * len(unit))
+    found = cell_pairs(unit, space, floor, settings, engine, new)
+    return found.edges, Search(0, found.compared, found.cells, *found.probes)
 
 
 def _match(earlier: Earlier, face_ids: Sequence[str]) -> _Matched:

@@ -20,14 +20,16 @@ def modules(n: int, edges: Edges, floor: float, seed: int) -> IntArray:
     """
     import networkit as nk  # slow to load, and only clustering needs it
 
-    nodes, position = np.unique(np.concatenate((edges.u, edges.v)), return_inverse=True)
+    has_edge = np.zeros(n, bool)
+    has_edge[edges.u] = has_edge[edges.v] = True
+    nodes, position = np.flatnonzero(has_edge), np.cumsum(has_edge) - 1
     labels = np.arange(n, dtype=np.int64)
     if len(nodes):
         nk.setNumberOfThreads(1)
         nk.setSeed(seed, False)
         graph = nk.Graph(len(nodes), weighted=True)
-        ends = position.astype(np.uint64)
-        graph.addEdges((edges.similarity.astype(np.float64) - floor, (ends[: len(edges.u)], ends[len(edges.u) :])))
+        ends = position[edges.u].astype(np.uint64), position[edges.v].astype(np.uint64)
+        graph.addEdges((edges.similarity.astype(np.float64) - floor, ends))
         search = nk.community.LouvainMapEquation(graph, True, 32, "none")
         search.run()
         labels[nodes] = nodes[first_seen(np.array(search.getPartition().getVector(), np.int64))]

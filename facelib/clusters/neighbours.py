@@ -15,6 +15,7 @@ import numpy.typing as npt
 from facelib.clusters.engine import LOCAL, Engine
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.space import FloatArray, IntArray, Space
+from facelib.clusters.strongest import BELOW_ALL, SPARE, Strongest
 from facelib.errors import DegenerateResultError
 
 DoubleArray = npt.NDArray[np.float64]
@@ -25,10 +26,6 @@ BINS = 2000
 """Bins of a histogram over [-1, 1]; bin i covers [-1 + i·0.001, -1 + (i+1)·0.001)."""
 _COLUMN_TILES = 8
 """Columns per product, in tiles: wide products keep the bookkeeping per tile small."""
-_BELOW_ALL = -8.0
-"""Below every similarity: with weights up to 2 the least is 1 - 2 · 2 · 2 = -7."""
-_SPARE = 8
-"""Neighbours kept beyond k until their similarities are recomputed, so that rounding cannot decide the set."""
 _BLOCKS = 64
 """Of rows, at most, into which a pass over all faces is cut."""
 _FEWEST_ROWS = 1024
@@ -93,7 +90,7 @@ def knn_block(
     buffer = np.empty((min(tile, len(rows)), min(columns, n)), np.float32)
     for start in range(0, len(rows), tile):
         part = rows[start : start + tile]
-        best = _Best(len(part), min(k + _SPARE, max(n - 1, 0)))
+        best = Strongest(len(part), min(k + SPARE, max(n - 1, 0)))
         for left in range(0, n, columns):
             right = min(left + columns, n)
             similarity = _product(part, all_rows[left:right], buffer)
@@ -101,7 +98,7 @@ def knn_block(
             best.offer(similarity, left)
             if histogram is not None:
                 _count(similarity, histogram, excluded)
-        found = best.indices()
+        found = best.pairs()[1].reshape(len(part), -1)
         indices[start : start + tile], cosine[start : start + tile] = _ranked(part, all_rows, found, kept)
     return indices, cosine
 
@@ -159,61 +156,14 @@ def joined(first: Edges, second: Edges) -> Edges:
 
 def unique_edges(a: IntArray, b: IntArray, cosine: FloatArray) -> Edges:
     """Undirected pairs as Edges; of a repeated pair the first cosine given is kept."""
-    low, high = np.minimum(a, b), np.maximum(a, b)
-    order = np.lexsort((high, low))
-    low, high, cosine = low[order], high[order], cosine[order]
-    first = np.ones(len(low), bool)
-    first[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
-    return Edges(low[first], high[first], cosine[first])
-
-
-class _Best:
-    """The `size` largest similarities of each row, from column blocks offered one after the other."""
-
-    def __init__(self, rows: int, size: int) -> None:
-        self._rows, self._size = rows, size
-        self._row = np.empty(0, np.int64)
-        self._column = np.empty(0, np.int64)
-        self._value = np.empty(0, np.float32)
-        self._bar = np.full(rows, _BELOW_ALL, np.float32)
-        self._pending = 0
-
-    def offer(self, similarity: FloatArray, left: int) -> None:
-        """Take what exceeds the row's smallest kept similarity; `left` is the index of column 0."""
-        if self._size == 0:
-            return
-        is_first = not len(self._value)
-        if is_first and similarity.shape[1] > self._size:
-            column = np.argpartition(similarity, -self._size, axis=1)[:, -self._size :]
-            flat = (column + np.arange(self._rows)[:, None] * similarity.shape[1]).ravel()
-        else:
-            flat = np.flatnonzero(similarity > self._bar[:, None])
-        row, column = np.divmod(flat, similarity.shape[1])
-        self._row = np.concatenate((self._row, row))
-        self._column = np.concatenate((self._column, column + left))
-        self._value = np.concatenate((self._value, similarity.ravel()[flat]))
-        self._pending += len(flat)
-        if is_first or self._pending > 2 * self._rows * self._size:
-            self._prune()
-
-    def indices(self) -> IntArray:
-        """Column indices, (rows, size), unordered."""
-        self._prune()
-        return self._column.reshape(self._rows, self._size)
-
-    def _prune(self) -> None:
-        if self._size == 0:
-            return
-        order = np.argsort(-4.0 * _BELOW_ALL * self._row - self._value)  # by row, then falling value
-        row = self._row[order]
-        counts = np.bincount(row, minlength=self._rows)
-        rank = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-        keep = order[rank < self._size]
-        self._row, self._column, self._value = self._row[keep], self._column[keep], self._value[keep]
-        kept = np.minimum(counts, self._size)
-        least = self._value[np.maximum(np.cumsum(kept) - 1, 0)]
-        self._bar = np.where(kept == self._size, least, np.float32(_BELOW_ALL)).astype(np.float32)
-        self._pending = 0
+    most = int(max(a.max(initial=0), b.max(initial=0))) + 1
+    pair = np.minimum(a, b).astype(np.int64) * most + np.maximum(a, b)
+    order = np.argsort(pair, kind="stable")
+    pair = pair[order]
+    first = np.ones(len(pair), bool)
+    first[1:] = pair[1:] != pair[:-1]
+    u, v = np.divmod(pair[first], most)
+    return Edges(u, v, cosine[order[first]])
 
 
 def _product(part: FloatArray, columns: FloatArray, buffer: FloatArray) -> FloatArray:
@@ -225,7 +175,7 @@ def _product(part: FloatArray, columns: FloatArray, buffer: FloatArray) -> Float
 def _exclude_self(similarity: FloatArray, shift: int) -> int:
     """Set the entries (i, i + shift) below every similarity; returns their number."""
     row = np.arange(max(0, -shift), min(len(similarity), similarity.shape[1] - shift))
-    similarity[row, row + shift] = _BELOW_ALL
+    similarity[row, row + shift] = BELOW_ALL
     return len(row)
 
 

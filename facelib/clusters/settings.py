@@ -12,15 +12,17 @@ class ClusterSettings:
     neighbours: int = 80
     """Most similar neighbours kept per face."""
     cohort: bool = True
-    """Whether similarities are corrected for each face's surroundings; it needs about 200 people in the archive."""
+    """Whether similarities are corrected for each face's surroundings; it needs about 200 people in the archive, or a
+    given cohort."""
     exact_faces: int = 50_000
-    """Up to so many faces all pairs are compared; beyond, those that share a cell."""
-    cell_faces: int = 2000
-    """Faces per cell, before overlap."""
-    overlap: int = 2
-    """Least number of cells that each face is in."""
-    recall: float = 0.99
-    """Share of the pairs above the floor that must meet in a cell, in (0, 1]: the overlap is raised until they do."""
+    """Up to so many faces all pairs are compared; beyond, each face with those of the nearest cells."""
+    cells: int | None = None
+    """Cells into which the faces are sorted; none: four times the square root of their number."""
+    probes: int = 2
+    """Least number of cells in which the neighbours of a face are looked for."""
+    recall: float = 0.985
+    """Share of a face's pairs above the floor that must be compared, on average over faces, in (0, 1]: the probes are
+    raised until they are."""
     false_edges_per_face: float = 0.04
     """Expected edges per face between two people; with the archive's size it decides the floor."""
     floor: float | None = None
@@ -56,8 +58,8 @@ class ClusterSettings:
         checks = {
             "neighbours": self.neighbours >= 1,
             "exact_faces": self.exact_faces >= 1,
-            "cell_faces": self.cell_faces >= 1,
-            "overlap": self.overlap >= 1,
+            "cells": self.cells is None or self.cells >= 1,
+            "probes": self.probes >= 1,
             "recall": 0 < self.recall <= 1,
             "false_edges_per_face": self.false_edges_per_face > 0,
             "floor": self.floor is None or -1 <= self.floor < 1,

@@ -11,7 +11,7 @@ from facelib.clusters.added_pairs import pairs_of
 from facelib.clusters.calibration import calibrated_floor
 from facelib.clusters.canary import Canary, no_canary, plant
 from facelib.clusters.cells import cell_pairs
-from facelib.clusters.cohort import Cohort, draw_cohort, weights
+from facelib.clusters.cohort import Cohort, draw_cohort, given_cohort, weights
 from facelib.clusters.engine import LOCAL, Array, Engine, blocks
 from facelib.clusters.floor import FloorEstimate, estimate_floor, fixed_floor
 from facelib.clusters.graph import accepted_edges
@@ -22,8 +22,6 @@ from facelib.clusters.space import FloatArray, IntArray, Space
 FLOOR_SAMPLE = 20_000
 """Faces from which the floor is estimated where not all pairs are compared; the share of non-mated pairs above a
 similarity does not depend on how many faces there are, the wanted share does."""
-MANY_FACES = 1000
-"""From so many faces on an archive without a cohort is taken to hold many people."""
 _WEIGHED = 16384
 
 
@@ -33,16 +31,19 @@ class Search:
 
     cohort: int
     """Faces in the cohort; 0: similarities are plain cosines."""
-    cells: int
-    """Cells; 0: all pairs were compared."""
-    overlap: int
-    """Cells each face is in; 0: all pairs were compared."""
-    recall: float | None
-    """Share of known pairs above the floor that were compared; 1 where all were, null where none is known."""
-    recall_pairs: int
-    """Known pairs above the floor; 0 where all pairs were compared."""
     compared: int
-    """Pairs compared."""
+    """Similarities computed between faces to find pairs."""
+    cells: int = 0
+    """Cells; 0: all pairs were compared."""
+    probes: int = 0
+    """Cells in which the neighbours of each face were looked for; 0: all pairs were compared."""
+    recall: float | None = 1.0
+    """Share of a face's known pairs above the floor that were compared, mean over faces; 1 where all were, null where
+    none is known."""
+    recall_faces: int = 0
+    """Faces with known pairs above the floor; 0 where all pairs were compared."""
+    recall_pairs: int = 0
+    """Their known pairs."""
     added: int | None = None
     """Faces that were added to the clusters of an earlier run; null where all were clustered anew."""
 
@@ -71,33 +72,36 @@ def similarity_graph(
     settings: ClusterSettings,
     engine: Engine = LOCAL,
     subject: IntArray | None = None,
+    given: FloatArray | None = None,
 ) -> SimilarityGraph:
     """The graph of the faces with unit rows (n, d) and the image (n,) of each, given sorted by face id.
 
     With the verified `subject` (n,; -1: unknown) of the faces, the floor is calibrated on them. Synthetic faces are
-    added where the archive holds many people; cohort and floor come from the archive's own faces.
+    added where the archive holds many people. The floor comes from the archive's own faces, and so does the cohort
+    where no templates (m, d) of one are `given`.
     """
     n = len(unit)
-    cohort = draw_cohort(unit, image, settings) if settings.cohort else None
-    of_many = n >= MANY_FACES if not settings.cohort else cohort is not None
-    canary = plant(unit, settings.seed) if of_many else no_canary(unit.shape[1])
+    drawn = draw_cohort(unit, image, settings)
+    canary = plant(unit, settings.seed) if drawn else no_canary(unit.shape[1])
+    cohort = drawn if settings.cohort else None
+    if given is not None:
+        cohort = given_cohort(unit, given, settings)
     everyone, images = with_canary(unit, image, canary)
     weight = weigh(everyone, cohort, engine)
     space = Space.corrected(everyone, weight) if cohort else Space.plain(everyone)
     own = space.first(n)
-    members = len(cohort.rows) if cohort else 0
+    members = len(cohort.unit) if cohort else 0
     known = _known_floor(own, settings, subject)
     if n <= settings.exact_faces:
         edges, histogram = exact_neighbours(own, settings, engine)
         floor = known or estimate_floor(own, edges, histogram, image, settings)
         if len(everyone) > n:
             edges = joined(edges, pairs_of(space, np.arange(n, len(everyone)), floor.floor, settings, engine))
-        search = Search(members, 0, 0, 1.0, 0, n * (n - 1) // 2)
+        search = Search(members, n * (n - 1))
     else:
         floor = known or _sampled_floor(own, image, settings, engine)
         found = cell_pairs(everyone, space, floor.floor, settings, engine)
-        edges, overlap = found.edges, found.overlap
-        search = Search(members, found.cells, overlap.cells, overlap.recall, overlap.pairs, found.compared)
+        edges, search = found.edges, Search(members, found.compared, found.cells, *found.probes)
     accepted = accepted_edges(edges, floor.floor, images)
     return SimilarityGraph(space, weight, images, canary, cohort, accepted, floor, search)
 

@@ -1,4 +1,4 @@
-"""What clustering is told beside the faces: the user's pairs of faces, and the run whose ids are kept."""
+"""What clustering is told beside the faces: the user's pairs of faces, the run whose ids are kept, and a cohort."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from facelib.clusters.cohort import FEWEST
+from facelib.clusters.gallery import templates
+from facelib.clusters.gallery_file import load_gallery
 from facelib.clusters.link_file import Links, check_contradictions, read_links, resolve_links
-from facelib.clusters.space import IntArray
+from facelib.clusters.space import FloatArray, IntArray
+from facelib.embeddings.model import model_id
+from facelib.errors import ConfigError
+from facelib.spark.pipeline_config import PipelineConfig
 from facelib.spark.run_record import RunRecord, current_run_id
-from facelib.storage import ObjectStore, StorageSettings
+from facelib.storage import ObjectStore
 
 NO_RUN = "none"
 NO_LINKS = Links("", ())
@@ -22,22 +28,29 @@ class ClusterInputs:
     must: Links = NO_LINKS
     cannot: Links = NO_LINKS
     previous: RunRecord | None = None
+    cohort: FloatArray | None = None
+    """Templates (m, d) of unit length, one per person; null: the cohort is drawn from the archive."""
 
     @classmethod
     def read(
         cls,
         store: ObjectStore,
-        storage: StorageSettings,
+        config: PipelineConfig,
         must_link: str | None,
         cannot_link: str | None,
         previous: str | None,
+        cohort: str | None,
     ) -> ClusterInputs:
-        """`previous`: a run, `none`, or null for the published one if there is one. ConfigError for a wrong one."""
+        """`previous`: a run, `none`, or null for the published one if there is one; the others name files.
+
+        ConfigError for one that is wrong, ObjectNotFoundError for a file that is not there.
+        """
         run_id = None if previous == NO_RUN else previous or current_run_id(store)
         return cls(
-            read_links(must_link, storage) if must_link else NO_LINKS,
-            read_links(cannot_link, storage) if cannot_link else NO_LINKS,
+            read_links(must_link, config.storage) if must_link else NO_LINKS,
+            read_links(cannot_link, config.storage) if cannot_link else NO_LINKS,
             RunRecord.load(store, run_id) if run_id else None,
+            _cohort(cohort, config) if cohort else None,
         )
 
     def pairs(self, faces: pa.Table, root: str) -> tuple[IntArray, IntArray]:
@@ -46,3 +59,17 @@ class ClusterInputs:
         must, cannot = (resolve_links(links, ids, images, uris, root) for links in (self.must, self.cannot))
         check_contradictions(self.must, must, self.cannot, cannot)
         return must, cannot
+
+
+def _cohort(path: str, config: PipelineConfig) -> FloatArray:
+    if not config.cluster.cohort:
+        raise ConfigError("--cohort needs cluster.cohort = true: leave one of the two out")
+    wanted = model_id(config.embed.model, config.embed.mirror)
+    unit, quality, subjects, _ = load_gallery("--cohort", path, wanted, config.storage)
+    found = templates(unit, quality, subjects).vectors
+    if len(found) < FEWEST:
+        raise ConfigError(
+            f"--cohort {path} holds {len(found)} people with a face, and at least {FEWEST} are needed: enrol more, or "
+            "leave it out"
+        )
+    return found

@@ -49,9 +49,11 @@ def cluster_stage(context: StageContext, inputs: ClusterInputs | None = None) ->
         known = _known(context, given, faces, embeddings)
         ids, images = (faces.column(c).to_pylist() for c in ("face_id", "image_id"))
         usable = faces.column("is_usable").to_numpy(zero_copy_only=False)
-        earlier = earlier_clustering(context, given.previous)
+        earlier = earlier_clustering(context, given.previous, given.cohort)
         with _engine(context) as engine:
-            result = assign(ids, images, embeddings, usable, context.config.cluster, known, engine, earlier)
+            result = assign(
+                ids, images, embeddings, usable, context.config.cluster, known, engine, earlier, given.cohort
+            )
             facts["cpu_seconds"] = round(engine.cpu_seconds, 3)
         clusters, lineage = _with_stable_ids(context, given, result)
         context.write_arrow(clusters, CLUSTERS)

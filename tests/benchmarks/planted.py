@@ -29,7 +29,7 @@ from facelib.clusters.settings import ClusterSettings
 PACKAGES = ("numpy", "scipy", "networkit", "scikit-learn", "dlib-bin", "pyspark")
 
 
-_QUICK = Plan((1000, 2000), (1000,), ("arcface",), (0.9, 1.0), (("exact_faces", 1500), ("cell_faces", 500)), "pool")
+_QUICK = Plan((1000, 2000), (1000,), ("arcface",), (0.9, 1.0), (("exact_faces", 1500), ("cells", 40)), "pool")
 
 
 def run(data: Path | None, quick: bool = False) -> list[Result]:
@@ -82,7 +82,7 @@ def _cost(ours: dict[int, Figures], engine: str) -> Result:
     before: tuple[int, float] | None = None
     for n, found in ours.items():
         if "failed" in found:
-            rows.append((f"{n:,}", found["failed"], *["–"] * 10))
+            rows.append((f"{n:,}", found["failed"], *["–"] * 11))
             continue
         growth = f"{exponent(before, (n, found['cpu'])):.2f}" if before else ""
         search, checked = found["search"], found["checked"]
@@ -94,11 +94,13 @@ def _cost(ours: dict[int, Figures], engine: str) -> Result:
                 growth,
                 megabytes(found["peak"]),
                 megabytes(found["whole"]),
-                f"{search['cells']:,} × {search['overlap']}" if search["cells"] else "all pairs",
-                f"{search['compared'] / (n * (n - 1) / 2):.1%}" if search["cells"] else "100%",
-                "all" if search["recall_pairs"] == 0 else f"{search['recall']:.4f} ({search['recall_pairs']:,})",
-                _share(checked["met"], checked["pairs"]),
-                _share(checked["edges"], checked["pairs"]),
+                f"{search['cells']:,}" if search["cells"] else "–",
+                f"{search['probes']:,}" if search["cells"] else "–",
+                f"{search['compared'] / (n * (n - 1)):.1%}",
+                f"{search['recall']:.4f} ({search['recall_faces']:,})" if search["cells"] else "all",
+                f"{checked['compared_by_face']:.4f}",
+                f"{checked['compared']:.4f} of {checked['pairs']:,}",
+                f"{checked['edges']:.4f}",
             )
         )
         before = n, found["cpu"]
@@ -113,15 +115,15 @@ def _cost(ours: dict[int, Figures], engine: str) -> Result:
         "from the row before.",
         "MB: largest resident size of the process that clusters, and of all processes together (shared pages once, "
         "looked at twice a second).",
-        "Recall as facelib measures and reports it: known pairs above the floor that meet in a cell (all pairs of "
-        "1,000 random faces). Check: all pairs above the floor of 200 other random faces by brute force, those that "
-        "meet in a cell (or were compared), and those among the edges, of which a face keeps its nearest "
-        f"{ClusterSettings().neighbours} (in each cell, among later faces).",
+        "Compared: similarities computed, of n (n - 1). Recall as facelib measures and reports it: share of a face's "
+        "pairs above the floor that were compared, mean over those of 1,000 random faces that have some. Check: the "
+        "same of 200 other random faces by brute force, by face and of all their pairs together; edges: the share by "
+        f"face of the pairs above the floor with the nearest {ClusterSettings().neighbours} that are edges.",
         f"Wall seconds by step on the engine (the rest runs in one thread). {'; '.join(steps)}.",
     )
     columns = (
-        "faces", "wall s", "CPU s", "exponent", "MB", "MB of all processes", "cells × overlap", "pairs compared",
-        "recall (known pairs)", "check: compared", "check: edges",
+        "faces", "wall s", "CPU s", "exponent", "MB", "MB of all processes", "cells", "probes", "compared",
+        "recall (faces)", "check: recall", "of pairs", "edges",
     )  # fmt: skip
     return Result("facelib: cost", columns, tuple(rows), notes, text_columns=0)
 
@@ -129,10 +131,6 @@ def _cost(ours: dict[int, Figures], engine: str) -> Result:
 def exponent(before: tuple[int, float], after: tuple[int, float]) -> float:
     """By which power of the size the cost grows between two (size, cost)."""
     return math.log10(after[1] / before[1]) / math.log10(after[0] / before[0])
-
-
-def _share(some: int, of: int) -> str:
-    return f"{some / of:.4f} of {of:,}" if of else "–"
 
 
 def _beside_peers(ours: dict[int, Figures], plan: Plan) -> Result:

@@ -163,3 +163,8 @@ def known_neighbours(unit: Vectors, floor: float, most: int, seed: int) -> tuple
             found.append((np.full(len(near), row), near))
     a, b = (np.concatenate(column) for column in zip(*found, strict=True))
     return a, b
+
+
+def mean_by_face(face: Labels, is_found: npt.NDArray[np.bool_]) -> float:
+    """Share found of each face's pairs (m,), mean over the faces."""
+    return float(np.average(is_found, weights=1 / np.bincount(face)[face]))

@@ -31,12 +31,12 @@ from facelib.clusters.cells import cell_pairs
 from facelib.clusters.engine import Array, Engine, LocalEngine
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.space import Space
+from facelib.clusters.strongest import ROUNDING, ranked
 from facelib.demo.planted_embeddings import KINDS, Planted, planted_embeddings
 from facelib.isolation import peak_resident_bytes
 
 CHECKED = 200
 SEED = 1
-_ROUNDING = 1e-4
 T = TypeVar("T")
 
 
@@ -217,23 +217,40 @@ def _ours(planted: Planted, request: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def check(found: Assignment, search: Mapping[str, Array], n: int) -> dict[str, int]:
-    """All pairs above the floor of 200 random faces, from brute force: how many, how many of them were compared (all,
-    or those that meet in a cell), and how many are edges."""
+def check(found: Assignment, search: Mapping[str, Array], n: int) -> dict[str, Any]:
+    """All pairs above the floor of 200 random faces, from brute force: how many there are, the share that was compared
+    (by face: mean over faces), and the share by face of those with the nearest 80 that are edges."""
     space = Space(search["left"], search.get("right", search["left"]))
     judged = np.sort(np.random.default_rng(SEED + 2).permutation(n)[:CHECKED])
     floor = found.summary.floor.floor
-    i, j = np.nonzero(space.left[judged] @ space.right[:n].T > floor - _ROUNDING)
-    a, b = judged[i], j
-    keep = a != b
-    a, b = a[keep], b[keep]
-    keep = space.similarity(a, b) > floor
-    a, b = a[keep], b[keep]
+    i, b = np.nonzero(space.left[judged] @ space.right[:n].T > floor - ROUNDING)
+    a, b, _ = ranked(space, judged[i], b, floor, n)
+    is_near = np.arange(len(a)) - np.searchsorted(a, a) < ClusterSettings().neighbours
     ends = (pc.cast(found.edges.column(c), "int64").to_numpy() for c in ("face_a", "face_b"))
     is_edge = np.isin(planted_peers.keys(a, b, n), planted_peers.keys(*ends, n))
-    cells = search.get("cells_of")
-    met = len(a) if cells is None else np.count_nonzero((cells[a][:, :, None] == cells[b][:, None, :]).any(axis=(1, 2)))
-    return {"pairs": len(a), "met": int(met), "edges": int(is_edge.sum())}
+    compared = (
+        np.ones(len(a), bool) if "members" not in search else _compared(search, a, b, found.summary.search.probes)
+    )
+    return {
+        "pairs": len(a),
+        "compared": float(compared.mean()),
+        "compared_by_face": planted_peers.mean_by_face(a, compared),
+        "edges": planted_peers.mean_by_face(a[is_near], is_edge[is_near]),
+    }
+
+
+def _compared(search: Mapping[str, Array], a: Array, b: Array, probes: int) -> npt.NDArray[np.bool_]:
+    """Whether either face of a pair probes the cell of the other."""
+    members, starts = search["members"], search["starts"]
+    home = np.empty(len(members), np.int64)
+    home[members] = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    compared = np.zeros(len(a), bool)
+    for one, other in ((a, b), (b, a)):
+        faces, row = np.unique(one, return_inverse=True)
+        near = search["unit"][faces] @ search["centroids"].T
+        cells = np.argsort(-near, axis=1)[:, :probes]
+        compared |= (cells[row] == home[other][:, None]).any(axis=1)
+    return compared
 
 
 def _neighbours(planted: Planted, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,13 +262,14 @@ def _neighbours(planted: Planted, request: Mapping[str, Any]) -> dict[str, Any]:
     if request["what"] == "cells":
         with ENGINES[request["engine"]](request["cores"]) as engine:
             found, figures = measured(lambda: cell_pairs(unit, Space.plain(unit), floor, settings, engine), limit)
-        setting = f"{found.cells} cells, each face in {found.overlap.cells}"
+        setting = f"{found.cells} cells, probes {found.probes.cells}"
         pairs = planted_peers.keys(found.edges.u, found.edges.v, n)
     else:
         search, setting = planted_faiss.FAISS[request["what"]](unit, floor, settings, truth, request["cores"])
         pairs, figures = measured(search, limit)
-    recall = float(np.isin(planted_peers.keys(*truth, n), pairs).mean())
-    return figures | {"setting": setting, "recall": recall, "known": len(truth[0]), "pairs": len(pairs)}
+    is_found = np.isin(planted_peers.keys(*truth, n), pairs)
+    recall = {"recall": float(is_found.mean()), "recall_by_face": planted_peers.mean_by_face(truth[0], is_found)}
+    return figures | recall | {"setting": setting, "known": len(truth[0]), "pairs": len(pairs)}
 
 
 if __name__ == "__main__":

@@ -19,8 +19,11 @@ import pytest
 from conftest import Output, copy_image, facelib, label_options
 from pyspark.sql import SparkSession
 
+from facelib.clusters.gallery_file import GALLERY
+from facelib.clusters.neighbours import normalise
 from facelib.demo.archive import PlantedArchive
 from facelib.ids import face_id
+from facelib.spark.tables import to_parquet
 from facelib.spark.task_engine import TaskEngine
 
 pytestmark = pytest.mark.spark
@@ -190,6 +193,67 @@ def test_another_setting_clusters_anew_and_keeps_ids(runs: Runs, unmoved: None) 
     assert len(same) > 0.8 * len(names)
     kept = [r for r in runs.output.rows("cluster_lineage", runs.unpublished) if r["event"] == "kept"]
     assert {r["cluster_id"] for r in kept} == set(same.values())
+
+
+def cohort_file(path: Path, model: str, embeddings: np.ndarray) -> str:
+    """A gallery of 240 people whose embeddings lie between those of two faces."""
+    rng = np.random.default_rng(1)
+    share = rng.uniform(0.3, 0.7, (240, 1))
+    first, second = (embeddings[rng.integers(0, len(embeddings), 240)] for _ in range(2))
+    between = share * first + (1 - share) * second
+    columns = {
+        "uri": [f"{i:03d}.jpg" for i in range(240)],
+        "subject": [f"s{i:03d}" for i in range(240)],
+        "status": ["ok"] * 240,
+        "reason": pa.nulls(240, pa.string()),
+        "n_faces": [1] * 240,
+        "quality_score": np.ones(240, np.float32),
+        "model_id": [model] * 240,
+        "embedding": list(between.astype(np.float32)),
+    }
+    path.write_bytes(to_parquet(pa.table(columns), GALLERY))
+    return str(path)
+
+
+def test_an_archive_of_few_people_is_corrected_against_a_given_cohort(
+    runs: Runs, unmoved: None, tmp_path: Path
+) -> None:
+    """Twenty people are too few to draw a cohort from."""
+    stored = pa.concat_tables(
+        pq.read_table(p, columns=["face_id", "embedding"])
+        for p in Path(runs.output.uri).glob("store/embeddings/*/*.parquet")
+    )
+    unit = dict(zip(stored["face_id"].to_pylist(), normalise(stored["embedding"].to_pylist()), strict=True))
+    model = runs.output.record(runs.unpublished)["models"]["embedder"]
+    file = cohort_file(tmp_path / "cohort.parquet", model, np.stack(list(unit.values())))
+
+    assert runs.cluster() == 0
+    facts = runs.facts(runs.unpublished)
+    assert (facts["search"]["cohort"], facts["search"]["added"]) == (0, 0)
+    assert (facts["cohort_source"], facts["cohort_digest"], facts["cohort_distance"]) == (None, None, None)
+
+    assert runs.cluster("--cohort", file) == 0  # the published run had none, so all is clustered anew
+    given = runs.facts(runs.unpublished)
+    assert (given["search"]["cohort"], given["cohort_source"], given["search"]["added"]) == (240, "given", None)
+    assert len(given["cohort_digest"]) == 32
+    assert given["canary_f"] is None
+    rows = runs.by_face(runs.unpublished)
+    weight = {face: row["weight"] for face, row in rows.items() if row["role"] == "core"}
+    assert len(set(weight.values())) > 0.9 * len(weight)
+    assert not any(row["is_cohort"] for row in rows.values())
+    edges = runs.output.rows("edges", runs.unpublished)
+    expected = [
+        1 - (1 - float(unit[e["face_a"]] @ unit[e["face_b"]])) * weight[e["face_a"]] * weight[e["face_b"]]
+        for e in edges
+    ]
+    np.testing.assert_allclose([e["similarity"] for e in edges], expected, atol=1e-5)
+
+    again = ("--previous", runs.unpublished)
+    assert runs.cluster("--cohort", file, *again) == 0  # the same cohort: nothing is new
+    assert runs.facts(runs.unpublished)["search"] == {**given["search"], "added": 0, "compared": 0}
+    assert runs.by_face(runs.unpublished) == rows
+    assert runs.cluster(*again) == 0
+    assert runs.facts(runs.unpublished)["search"]["added"] is None
 
 
 def test_an_unknown_previous_run_is_refused(runs: Runs, unmoved: None, capsys) -> None:  # type: ignore[no-untyped-def]

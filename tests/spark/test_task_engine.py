@@ -76,7 +76,7 @@ def clustered(engine: Engine, order: np.ndarray) -> Assignment:
     place = np.argsort(order)
     copy_of = np.full(N, -1, np.int64)
     copy_of[place[1000:1020]] = place[2000:2020]
-    settings = ClusterSettings(exact_faces=1000, cell_faces=300, graph_edges=2000)
+    settings = ClusterSettings(exact_faces=1000, cells=15, graph_edges=2000)
     known = Known(copy_of, cannot=place[np.array([[500, 501]])], must=place[np.array([[600, 601]])])
     shuffled = ([ids[i] for i in order], [images[i] for i in order], embeddings[order], usable[order])
     return assign(*shuffled, settings, known, engine)
@@ -85,8 +85,8 @@ def clustered(engine: Engine, order: np.ndarray) -> Assignment:
 @pytest.fixture
 def small_items(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that 3,000 faces are many tasks in every step."""
-    monkeypatch.setattr(cells, "_PAIRS_PER_TASK", 50_000)
-    monkeypatch.setattr(cells, "_ASSIGNED", 700)
+    for name in ("_SORTED", "_RANKED", "_FEWEST_QUERIES"):
+        monkeypatch.setattr(cells, name, 700)
     monkeypatch.setattr(similarity_graph, "_WEIGHED", 700)
 
 
@@ -109,7 +109,7 @@ def test_clusters_do_not_depend_on_the_engine_the_order_or_the_cores(
         watched = Watched(spark, str(tmp_path / f"engine-{seed}"))
         found = clustered(watched.engine, np.random.default_rng(seed).permutation(N))
         steps = {description.partition(" ")[0] for description, tasks in watched.jobs.items() if tasks > 1}
-        assert steps == {"surroundings", "neighbours", "cells", "pairs", "communities"}
+        assert steps == {"surroundings", "neighbours", "cells", "ranks", "pairs", "communities"}
         assert found.clusters.equals(expected.clusters)
         assert found.edges.equals(expected.edges)
         assert found.summary == expected.summary

@@ -100,6 +100,12 @@ def test_the_run_whose_ids_are_kept_can_be_named(command: list[str]) -> None:
     assert parse(*command, "--previous", "none").previous == "none"
 
 
+@pytest.mark.parametrize("command", [RUN, ["cluster", "--output", "out"], ["rescore", "--output", "out"]])
+def test_a_cohort_can_be_given(command: list[str]) -> None:
+    assert parse(*command).cohort is None
+    assert parse(*command, "--cohort", "g.parquet").cohort == "g.parquet"
+
+
 def test_assignments_are_not_shared_between_command_lines() -> None:
     parse(*RUN, "--set", "a.b=1")
     assert parse(*RUN).assignments == []

@@ -10,9 +10,9 @@ import pytest
 from scipy.cluster.vq import kmeans2
 
 from facelib.clusters import cells
-from facelib.clusters.cells import CellPairs, Overlap, cell_pairs, choose_overlap, fit_centroids
+from facelib.clusters.cells import CellPairs, Probes, cell_pairs, choose_probes, fit_centroids
 from facelib.clusters.engine import blocks
-from facelib.clusters.neighbours import normalise
+from facelib.clusters.neighbours import exact_neighbours, normalise
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.space import Space
 from facelib.demo.planted_embeddings import KINDS, planted_embeddings
@@ -41,29 +41,29 @@ def _pairs(found: CellPairs) -> list[tuple[int, int]]:
     return list(zip(found.edges.u.tolist(), found.edges.v.tolist(), strict=True))
 
 
-def _settings(cell_faces: int, **others: float) -> ClusterSettings:
-    return ClusterSettings(**{"cell_faces": cell_faces, "neighbours": 10_000, **others})
+def _settings(cells: int, **others: float) -> ClusterSettings:
+    return ClusterSettings(**{"cells": cells, "neighbours": 10_000, **others})
 
 
-def test_faces_in_every_cell_give_all_pairs() -> None:
+def test_faces_that_probe_every_cell_give_all_pairs() -> None:
     unit, space = _faces(1000)
-    found = cell_pairs(unit, space, FLOOR, _settings(100, overlap=10))
-    assert (found.cells, found.overlap.cells, found.overlap.recall) == (10, 10, 1.0)
+    found = cell_pairs(unit, space, FLOOR, _settings(10, probes=10))
+    assert (found.cells, found.probes.cells, found.probes.recall) == (10, 10, 1.0)
     assert set(_pairs(found)) == _all_pairs(space, FLOOR)
-    assert found.compared == 10 * 1000 * 999 // 2
+    assert found.compared == 1000 * 1000
 
 
 def test_one_cell_gives_all_pairs() -> None:
     unit, space = _faces(700)
-    found = cell_pairs(unit, space, FLOOR, _settings(2000))
-    assert (found.cells, found.overlap.cells) == (1, 1)
+    found = cell_pairs(unit, space, FLOOR, _settings(1))
+    assert (found.cells, found.probes.cells) == (1, 1)
     assert set(_pairs(found)) == _all_pairs(space, FLOOR)
 
 
-@pytest.mark.parametrize("cell_faces", [20, 60, 300])
-def test_each_pair_is_found_once_in_order_with_the_bits_of_its_similarity(cell_faces: int) -> None:
+@pytest.mark.parametrize("count", [75, 25, 5])
+def test_each_pair_is_found_once_in_order_with_the_bits_of_its_similarity(count: int) -> None:
     unit, space = _faces(1500)
-    found = cell_pairs(unit, space, FLOOR, _settings(cell_faces, overlap=3))
+    found = cell_pairs(unit, space, FLOOR, _settings(count, probes=3))
     pairs = _pairs(found)
     assert pairs == sorted(set(pairs))
     assert all(u < v for u, v in pairs)
@@ -71,111 +71,137 @@ def test_each_pair_is_found_once_in_order_with_the_bits_of_its_similarity(cell_f
     assert [column.dtype for column in found.edges] == [np.int64, np.int64, np.float32]
 
 
-@pytest.mark.parametrize("recall", [0.5, 0.9, 0.99])
+def _recall_by_face(found: set[tuple[int, int]], expected: set[tuple[int, int]]) -> float:
+    """Share of a face's expected pairs that were found, mean over faces."""
+    degree, of_them = (Counter(face for pair in pairs for face in pair) for pairs in (expected, found & expected))
+    return float(np.mean([of_them[face] / n for face, n in degree.items()]))
+
+
+@pytest.mark.parametrize("recall", [0.5, 0.9, 0.99, 1.0])
 def test_found_pairs_are_all_pairs_but_for_the_recall_that_was_measured(recall: float) -> None:
-    """All 1,000 faces are judged, so the recall is that of all pairs."""
+    """All 1,000 faces are judged, so the recall is that of all faces."""
     unit, space = _faces(1000)
-    found = cell_pairs(unit, space, FLOOR, _settings(10, overlap=1, recall=recall))
+    found = cell_pairs(unit, space, FLOOR, _settings(100, probes=1, recall=recall))
     expected = _all_pairs(space, FLOOR)
     assert set(_pairs(found)) <= expected
-    assert found.overlap.pairs == 2 * len(expected)  # each judged from both sides
-    assert found.overlap.recall == pytest.approx(len(found.edges.u) / len(expected), abs=1e-9)
-    assert found.overlap.recall >= recall
+    assert found.probes.pairs == 2 * len(expected)  # each judged from both sides
+    assert found.probes.recall == pytest.approx(_recall_by_face(set(_pairs(found)), expected), abs=1e-9)
+    assert found.probes.recall >= recall - 1e-9
 
 
-def _by_brute_force(space: Space, nearest: np.ndarray, judged: np.ndarray, overlap: int) -> float:
-    """Share of the pairs of a judged face with any other above the floor that have a cell in common."""
-    kept = [set(row[:overlap].tolist()) for row in nearest]
-    met = [
-        bool(kept[a] & kept[b])
-        for a in judged.tolist()
-        for b in np.flatnonzero(space.left[a] @ space.right.T > FLOOR).tolist()
-        if a != b
-    ]
-    return float(np.mean(met))
+def _by_brute_force(space: Space, nearest: np.ndarray, judged: np.ndarray, probes: int) -> float:
+    """Mean over judged faces of the share of their pairs above the floor in which either probes the other's cell."""
+    shares = []
+    for a in judged.tolist():
+        others = [b for b in np.flatnonzero(space.left[a] @ space.right.T > FLOOR).tolist() if b != a]
+        met = [nearest[b, 0] in nearest[a, :probes] or nearest[a, 0] in nearest[b, :probes] for b in others]
+        if met:
+            shares.append(np.mean(met))
+    return float(np.mean(shares))
 
 
-def test_the_overlap_is_the_least_that_reaches_the_recall_on_the_judged_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_probes_are_the_fewest_that_reach_the_recall_on_the_judged_faces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "_JUDGED", 150)
     unit, space = _faces(1000)
     centroids = fit_centroids(unit, 100, 1)
-    nearest = np.argsort(-(unit @ centroids.T), axis=1, kind="stable")[:, :24].astype(np.int32)
+    nearest = np.argsort(-(unit @ centroids.T), axis=1, kind="stable")
     judged = np.sort(np.random.default_rng(2).permutation(1000)[:150])
-    chosen = {}
+
+    def chosen(**settings: float) -> Probes:
+        return choose_probes(unit, space, centroids, nearest[:, 0], np.arange(1000), FLOOR, _settings(100, **settings))
+
+    counts = {}
     for wanted in (0.7, 0.9, 0.97):
-        found = choose_overlap(space, nearest, FLOOR, _settings(10, overlap=1, recall=wanted, seed=1))
+        found = chosen(probes=1, recall=wanted)
         assert found.recall == pytest.approx(_by_brute_force(space, nearest, judged, found.cells))
         assert found.recall >= wanted
         assert found.cells == 1 or _by_brute_force(space, nearest, judged, found.cells - 1) < wanted
-        chosen[wanted] = found.cells
-    assert 1 <= chosen[0.7] < chosen[0.9] < chosen[0.97] < 24
-    assert choose_overlap(space, nearest, FLOOR, _settings(10, overlap=20, recall=0.7)).cells == 20
-    few = choose_overlap(space, nearest[:, :2], FLOOR, _settings(10, overlap=1, recall=1.0))  # out of reach
-    assert (few.cells, few.recall) == (2, pytest.approx(_by_brute_force(space, nearest, judged, 2)))
+        counts[wanted] = found.cells
+    assert 1 <= counts[0.7] < counts[0.9] < counts[0.97] < 100
+    assert chosen(probes=20, recall=0.7).cells == 20
+    assert chosen(probes=1000).cells == 100
+    assert chosen(recall=1.0).recall == 1
 
 
-def test_no_known_pair_gives_the_least_overlap_and_no_recall() -> None:
+def test_no_known_pair_gives_the_fewest_probes_and_no_recall() -> None:
     unit = np.eye(60, dtype=np.float32)
-    nearest = np.zeros((60, 5), np.int32) + np.arange(5, dtype=np.int32)
-    assert choose_overlap(Space.plain(unit), nearest, FLOOR, _settings(10, overlap=3)) == Overlap(3, None, 0)
-    found = cell_pairs(unit, Space.plain(unit), FLOOR, _settings(10))
-    assert (len(found.edges.u), found.overlap) == (0, Overlap(2, None, 0))
+    found = cell_pairs(unit, Space.plain(unit), FLOOR, _settings(6, probes=3))
+    assert (len(found.edges.u), found.probes) == (0, Probes(3, None, 0, 0))
 
 
-def test_of_many_pairs_each_face_keeps_the_strongest_with_later_faces() -> None:
-    """In one cell, so the limit can be checked by sorting."""
+@pytest.mark.parametrize("most", [1, 5, 40])
+def test_each_face_keeps_its_strongest_pairs_from_either_side(most: int) -> None:
+    """All cells are probed, so the pairs are those of the exact pass."""
     unit, space = _faces(600)
-    found = cell_pairs(unit, space, 0.0, _settings(2000, neighbours=5))
-    expected = set()
-    for u in range(599):
-        v = np.arange(u + 1, 600)
-        similarity = space.similarity(np.full(len(v), u), v)
-        strongest = v[np.argsort(-similarity, kind="stable")][: np.count_nonzero(similarity > 0)][:5]
-        expected |= {(u, w) for w in strongest.tolist()}
-    assert set(_pairs(found)) == expected
+    found = cell_pairs(unit, space, 0.0, _settings(12, probes=12, neighbours=most))
+    exact, _ = exact_neighbours(space, ClusterSettings(neighbours=most))
+    above = exact.similarity > 0
+    for column, expected in zip(found.edges, exact, strict=True):
+        np.testing.assert_array_equal(column, expected[above])
 
 
-def test_the_limit_holds_in_each_cell() -> None:
+def test_the_limit_holds_over_all_cells_that_a_face_probes() -> None:
     unit, space = _faces(800)
-    limited = cell_pairs(unit, space, 0.0, _settings(100, neighbours=4, overlap=2, recall=0.1))
-    whole = cell_pairs(unit, space, 0.0, _settings(100, overlap=2, recall=0.1))
-    assert set(_pairs(limited)) < set(_pairs(whole))
-    assert max(Counter(limited.edges.u.tolist()).values()) <= 2 * 4
-    best: dict[int, float] = {}
-    for u, s in zip(whole.edges.u.tolist(), whole.edges.similarity.tolist(), strict=True):
-        best[u] = max(s, best.get(u, -9))
-    kept = set(zip(limited.edges.u.tolist(), limited.edges.similarity.tolist(), strict=True))
-    assert set(best.items()) <= kept
+    settings = _settings(40, neighbours=4, probes=2, recall=0.1)
+    limited = set(_pairs(cell_pairs(unit, space, 0.0, settings)))
+    centroids = fit_centroids(unit[np.sort(np.random.default_rng(1).permutation(800))], 40, 1)
+    nearest = np.argsort(-(unit @ centroids.T), axis=1, kind="stable")
+    expected = set()
+    for a in range(800):
+        others = np.flatnonzero(np.isin(nearest[:, 0], nearest[a, :2]) & (np.arange(800) != a))
+        similarity = space.similarity(np.full(len(others), a), others)
+        strongest = others[np.argsort(-similarity, kind="stable")][: np.count_nonzero(similarity > 0)][:4]
+        expected |= {(min(a, b), max(a, b)) for b in strongest.tolist()}
+    assert limited == expected
+
+
+@pytest.mark.parametrize("recall", [0.8, 1.0])
+def test_some_queries_find_their_pairs_with_all_faces(recall: float) -> None:
+    """All 120 queries are judged, so the recall is theirs; queries with each other meet from either side."""
+    unit, space = _faces(1000)
+    queries = np.sort(np.random.default_rng(5).permutation(1000)[:120])
+    found = cell_pairs(unit, space, FLOOR, _settings(60, probes=1, recall=recall), queries=queries)
+    asked = set(queries.tolist())
+    expected = {pair for pair in _all_pairs(space, FLOOR) if not asked.isdisjoint(pair)}
+    pairs = set(_pairs(found))
+    assert pairs <= expected
+    shares = [
+        sum(face in pair for pair in pairs) / n
+        for face in queries.tolist()
+        if (n := sum(face in pair for pair in expected))
+    ]
+    assert (found.probes.faces, found.probes.recall) == (len(shares), pytest.approx(np.mean(shares)))
+    assert np.mean(shares) >= recall - 1e-9
+    if recall == 1:
+        assert pairs == expected
+    else:
+        assert found.probes.cells < 60
 
 
 def test_small_tasks_and_narrow_blocks_give_the_same_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     unit, space = _faces(1000)
-    settings = _settings(100, overlap=3, neighbours=6)
+    settings = _settings(10, probes=3, neighbours=6)
     whole = cell_pairs(unit, space, FLOOR, settings)
-    for name, value in (("_ROWS", 37), ("_COLUMNS", 64), ("_PAIRS_PER_TASK", 500), ("_ASSIGNED", 90)):
+    for name, value in {
+        "_ROWS": 37, "_COLUMNS": 64, "_SORTED": 90, "_RANKED": 77, "_FEWEST_QUERIES": 41, "_MOST_QUERIES": 53,
+    }.items():  # fmt: skip
         monkeypatch.setattr(cells, name, value)
     parts = cell_pairs(unit, space, FLOOR, settings)
-    assert (parts.cells, parts.overlap, parts.compared) == (whole.cells, whole.overlap, whole.compared)
+    assert (parts.cells, parts.probes, parts.compared) == (whole.cells, whole.probes, whole.compared)
     for column, expected in zip(parts.edges, whole.edges, strict=True):
         np.testing.assert_array_equal(column, expected)
 
 
-@pytest.mark.parametrize("sizes", [[5, 0, 3000, 1024, 1, 1025], [0, 0], [7], []])
-@pytest.mark.parametrize("most", [1, 10_000, 10**9])
-def test_tasks_cover_every_pair_of_every_cell_once(
-    sizes: list[int], most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cells, "_PAIRS_PER_TASK", most)
-    tasks = cells._tasks(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), 0.4, 9)
-    assert tasks
-    assert {(task.floor, task.neighbours) for task in tasks} <= {(0.4, 9)}
-    covered = [block for task in tasks for block in task.blocks]
-    assert len(set(covered)) == len(covered)
-    for cell, size in enumerate(sizes):
-        rows = [row for c, first, last in covered if c == cell for row in range(first, last)]
-        assert rows == list(range(size))
-    if most == 1:
-        assert all(len(task.blocks) <= 1 for task in tasks)
+def test_a_crowd_in_one_cell_keeps_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More pairs above the floor than are held at once: 900 nearly equal faces."""
+    rng = np.random.default_rng(4)
+    unit = normalise(np.concatenate([np.ones((900, 16)) + 0.05 * rng.normal(size=(900, 16)), np.eye(16)]))
+    monkeypatch.setattr(cells, "_COLUMNS", 50)
+    found = cell_pairs(unit, Space.plain(unit), 0.9, _settings(1, neighbours=7))
+    exact, _ = exact_neighbours(Space.plain(unit), ClusterSettings(neighbours=7))
+    above = exact.similarity > 0.9
+    for column, expected in zip(found.edges, exact, strict=True):
+        np.testing.assert_array_equal(column, expected[above])
 
 
 @pytest.mark.parametrize(("n", "rows"), [(0, 5), (1, 5), (5, 5), (11, 5), (3, 1)])
@@ -228,16 +254,16 @@ def test_centroids_repeat_and_depend_on_the_seed() -> None:
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_few_faces_and_as_many_cells_as_faces(n: int) -> None:
     unit = _faces(600)[0][:n]
-    found = cell_pairs(unit, Space.plain(unit), -1.0, _settings(1))
+    found = cell_pairs(unit, Space.plain(unit), -1.0, _settings(100, recall=1.0))
     assert found.cells == n
     assert set(_pairs(found)) == {(u, v) for u in range(n) for v in range(u + 1, n)}
 
 
 def test_more_cells_than_different_faces() -> None:
-    """Forty copies of each of three faces, and sixty cells: most cells have the same centroid as another."""
+    """Forty copies of each of three faces, and sixty cells: most have the same centroid as another, and are empty."""
     unit = np.repeat(np.eye(3, 8, dtype=np.float32), 40, axis=0)
-    found = cell_pairs(unit, Space.plain(unit), 0.5, _settings(2))
-    assert found.cells == 60
+    found = cell_pairs(unit, Space.plain(unit), 0.5, _settings(60))
+    assert found.cells == 3
     assert set(_pairs(found)) == _all_pairs(Space.plain(unit), 0.5)
     np.testing.assert_array_equal(found.edges.similarity, 1)
 
@@ -245,7 +271,7 @@ def test_more_cells_than_different_faces() -> None:
 def test_zero_rows_are_like_nothing() -> None:
     unit = _faces(600)[0].copy()
     unit[100:130] = 0
-    found = cell_pairs(unit, Space.plain(unit), FLOOR, _settings(50))
+    found = cell_pairs(unit, Space.plain(unit), FLOOR, _settings(12))
     assert not np.isin(found.edges.u, np.arange(100, 130)).any()
     assert not np.isin(found.edges.v, np.arange(100, 130)).any()
     assert np.isfinite(fit_centroids(unit, 12, 1)).all()

@@ -1,4 +1,4 @@
-"""The cohort on planted archives, weights against sorted distances, and what they are for: one FMR for all groups."""
+"""Cohorts, drawn and given, weights against sorted distances, and what they are for: one FMR for all groups."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import facelib.clusters.cohort
-from facelib.clusters.cohort import Cohort, draw_cohort, weights
+from facelib.clusters.cohort import Cohort, cohort_digest, draw_cohort, given_cohort, weights
 from facelib.clusters.neighbours import normalise
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.space import Space
 from facelib.demo.planted_embeddings import KINDS, Planted, planted_embeddings
+from facelib.errors import ConfigError
 
 pytestmark = pytest.mark.unit
 
@@ -29,8 +30,9 @@ def _planted(kind: str) -> tuple[Planted, Cohort]:
 
 
 @functools.cache
-def _two_groups(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Unit rows, subject and group of 1,000 faces: the subjects of group 0 differ by 0.6 of what those of 1 do."""
+def _two_groups(seed: int, people: int = 250, each: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unit rows, subject and group of `each` faces of `people` subjects per group: those of group 0 differ by 0.6 of
+    what those of 1 do."""
     rng = np.random.default_rng(seed)
 
     def directions(n: int) -> np.ndarray:
@@ -38,9 +40,10 @@ def _two_groups(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     base, faces = directions(1), []
     for spread in (0.6, 1.0):
-        subjects = base + 0.5 * directions(1) + spread * directions(250)
-        faces.append(np.repeat(subjects, 2, axis=0) + 0.3 * directions(500))
-    return normalise(np.concatenate(faces)), np.repeat(np.arange(500), 2), np.repeat([0, 1], 500)
+        subjects = base + 0.5 * directions(1) + spread * directions(people)
+        faces.append(np.repeat(subjects, each, axis=0) + 0.3 * directions(people * each))
+    unit = normalise(np.concatenate(faces))
+    return unit, np.repeat(np.arange(2 * people), each), np.repeat([0, 1], people * each)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,6 +155,77 @@ def test_one_threshold_gives_both_groups_about_the_same_fmr(seed: int) -> None:
     space = Space.corrected(unit, weights(unit, cohort))
     crowded, sparse = _fmr(space.left @ space.right.T, subject, group)
     assert 1 / 3 < crowded / sparse < 3
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_given_cohort_of_all_groups_gives_an_archive_of_few_people_one_fmr(seed: int) -> None:
+    """95 people of each group, four faces each; the cohort has a face of the other 405, or of those of one group."""
+    unit, subject, group = _two_groups(seed, 500, 4)
+    few, one_each = subject % 500 < 95, np.arange(len(unit)) % 4 == 0
+    archive, subject, group = unit[few], subject[few], group[few]
+    assert draw_cohort(archive, np.arange(len(archive)), SETTINGS) is None
+
+    def ratio(cohort: np.ndarray) -> float:
+        space = Space.corrected(archive, weights(archive, given_cohort(archive, cohort, SETTINGS)))
+        crowded, sparse = _fmr(space.left @ space.right.T, subject, group)
+        return crowded / max(sparse, 1e-9)
+
+    crowded, sparse = _fmr(archive @ archive.T, subject, group)
+    assert crowded > 10 * sparse
+    assert 1 / 3 < ratio(unit[~few & one_each]) < 3
+    assert ratio(unit[~few & one_each][405:]) > 10  # the sparse group only: it does not show what is crowded
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_distances_to_a_given_cohort_are_typical_in_the_archive(kind: str) -> None:
+    """Typical: the geometric mean over faces of that of the distances of rank 3 to 5 of 300, by sorting."""
+    unit = _planted(kind)[0].embeddings
+    archive, templates = unit[300:], unit[:300]
+    cohort = given_cohort(archive, templates, SETTINGS)
+    distance = np.sort(1 - archive.astype(np.float64) @ templates.T.astype(np.float64), axis=1)[:, 2:5]
+    expected = np.exp(np.log(distance).mean(axis=1))
+    assert cohort.typical == pytest.approx(np.exp(np.log(expected).mean()), rel=1e-4)
+    found = np.clip(np.sqrt(cohort.typical / expected), 0.5, 2)
+    np.testing.assert_allclose(weights(archive, cohort), found, rtol=1e-4)
+    np.testing.assert_array_equal(cohort.unit, templates)
+    assert (cohort.rows.shape, cohort.source) == ((0,), "given")
+
+
+def test_the_typical_distance_comes_from_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = _planted("dlib")[0].embeddings
+    of_all = given_cohort(unit, unit[:300], SETTINGS).typical
+    monkeypatch.setattr(facelib.clusters.cohort, "SAMPLE", 200)
+    first, again, other = (given_cohort(unit, unit[:300], ClusterSettings(seed=s)).typical for s in (1, 1, 2))
+    assert first == again
+    assert len({of_all, first, other}) == 3
+    assert first == pytest.approx(of_all, rel=0.1)
+
+
+def test_weights_do_not_depend_on_how_many_cosines_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted, cohort = _planted("facenet")
+    whole = weights(planted.embeddings, cohort)
+    monkeypatch.setattr(facelib.clusters.cohort, "_PRODUCT", 7 * len(cohort.unit))
+    np.testing.assert_allclose(weights(planted.embeddings, cohort), whole, rtol=1e-6)
+    monkeypatch.setattr(facelib.clusters.cohort, "_PRODUCT", 1)
+    np.testing.assert_allclose(weights(planted.embeddings[:5], cohort), whole[:5], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [(199, 128, "199 templates of 128 values and must have at least 200 of 128"), (300, 64, "300 templates of 64")],
+)
+def test_too_few_templates_or_another_length_are_refused(rows: int, columns: int, message: str) -> None:
+    unit = _planted("dlib")[0].embeddings
+    with pytest.raises(ConfigError, match=message):
+        given_cohort(unit, unit[:rows, :columns], SETTINGS)
+
+
+def test_a_digest_tells_given_cohorts_apart() -> None:
+    unit, drawn = _planted("plain")[0].embeddings, _planted("plain")[1]
+    cohort = given_cohort(unit, unit[:300], SETTINGS)
+    assert cohort.digest == cohort_digest(unit[:300].copy())
+    assert len({cohort_digest(u) for u in (unit[:300], unit[:301], unit[1:301])}) == 3
+    assert (drawn.digest, drawn.source) == (None, "archive")
 
 
 def test_an_archive_of_less_than_two_hundred_identities_has_none() -> None:

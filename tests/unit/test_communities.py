@@ -189,8 +189,8 @@ def test_a_community_of_faces_that_are_hardly_alike_is_taken_apart() -> None:
 OUT_OF_RANGE = {
     "neighbours": [0],
     "exact_faces": [0],
-    "cell_faces": [0],
-    "overlap": [0],
+    "cells": [0],
+    "probes": [0],
     "recall": [0.0, 1.01],
     "false_edges_per_face": [0.0, -1],
     "floor": [-1.01, 1.0],

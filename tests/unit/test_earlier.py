@@ -11,6 +11,7 @@ import pytest
 from facelib.clusters.added_pairs import pairs_of
 from facelib.clusters.agreement import pairwise_scores
 from facelib.clusters.assign import Assignment, assign
+from facelib.clusters.cohort import Cohort, cohort_digest, weights
 from facelib.clusters.earlier import Earlier, can_continue
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.sorted_faces import Known
@@ -29,10 +30,13 @@ def _archive() -> tuple[list[str], np.ndarray]:
     return [f"{i:05d}" for i in order], planted_embeddings(N, KINDS["facenet"], 21).embeddings
 
 
-def _assign(rows: np.ndarray, earlier: Earlier | None = None, known: Known | None = None) -> Assignment:
+def _assign(
+    rows: np.ndarray, earlier: Earlier | None = None, known: Known | None = None, cohort: np.ndarray | None = None
+) -> Assignment:
     names, vectors = _archive()
     ids = [names[i] for i in rows]
-    return assign(ids, ids, vectors[rows], np.ones(len(rows), bool), SETTINGS, known, earlier=earlier)
+    usable = np.ones(len(rows), bool)
+    return assign(ids, ids, vectors[rows], usable, SETTINGS, known, earlier=earlier, cohort=cohort)
 
 
 def _earlier(result: Assignment) -> Earlier:
@@ -97,6 +101,30 @@ def test_pairs_of_the_user_hold_in_old_clusters() -> None:
     after = _clusters(_assign(np.arange(N - 30), _earlier(_first()), Known(cannot=pair)))
     assert members[1] not in after[members[0]]
     assert all(after[face] == faces for face, faces in before.items() if face not in members)
+
+
+def test_with_a_given_cohort_new_faces_are_measured_against_it() -> None:
+    names, vectors = _archive()
+    templates, old = vectors[::5], np.arange(N - 30)
+    first = _assign(old, cohort=templates)
+    again = _assign(old, _earlier(first), cohort=templates)
+    assert again.clusters.equals(first.clusters)
+    assert again.edges.equals(first.edges)
+    grown = _assign(np.arange(N), _earlier(first), cohort=templates)
+    assert (again.summary.search.added, grown.summary.search.added) == (0, 30)
+    typical = first.summary.cohort_distance
+    assert typical is not None
+    weight = dict(zip(*(grown.clusters.column(c).to_pylist() for c in ("face_id", "weight")), strict=True))
+    new = Cohort(np.empty(0, np.int64), templates, typical)
+    found = np.array([weight[names[i]] for i in range(N - 30, N)])
+    np.testing.assert_allclose(found, weights(vectors[N - 30 :], new), rtol=1e-6)
+    for result in (first, again, grown):
+        summary = result.summary
+        assert (summary.search.cohort, summary.cohort_source, summary.cohort_distance) == (300, "given", typical)
+        assert summary.cohort_digest == cohort_digest(templates)
+        assert summary.canary_f == 1  # there are many people
+        assert not result.clusters["is_cohort"].to_numpy(zero_copy_only=False).any()
+    assert (_first().summary.cohort_source, _first().summary.cohort_digest) == ("archive", None)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ from facelib.cli.identify_command import prepare
 from facelib.cli.private_files import private_path, write_private
 from facelib.clusters.candidates import CANDIDATES, candidate_rows
 from facelib.clusters.gallery import Gallery, decide, non_mated_scores, search, templates, threshold_at_fpir
-from facelib.clusters.gallery_file import GALLERY, References, read_gallery
+from facelib.clusters.gallery_file import GALLERY, References, load_gallery, read_gallery
 from facelib.clusters.neighbours import normalise
 from facelib.clusters.subject_heads import fit_heads, held_out_scores
-from facelib.errors import ConfigError, DegenerateResultError, StorageError
+from facelib.errors import ConfigError, DegenerateResultError, ObjectNotFoundError, StorageError
 from facelib.spark.tables import to_parquet
+from facelib.storage import StorageSettings
 
 pytestmark = pytest.mark.unit
 
@@ -270,12 +271,27 @@ def test_a_gallery_file_comes_back_without_the_images_that_have_no_face() -> Non
          "holds no face"),
         (gallery_bytes(model_id=["m", "n", "m"]), "several models"),
         (gallery_bytes(embedding=[[1.0], [0.0, 2.0], None]), "several models"),
+        (gallery_bytes(embedding=[[0.0, 0.0], [0.0, 2.0], None]), "1 faces whose embedding is zero or not finite"),
+        (gallery_bytes(embedding=[[np.nan, 0.0], [0.0, np.inf], None]), "2 faces whose embedding is zero or not"),
+        (gallery_bytes(quality_score=[None, 0.5, None]), "1 faces .* or whose quality score is not a number"),
     ],
-    ids=["garbage", "empty", "models", "lengths"],
+    ids=["garbage", "empty", "models", "lengths", "zero", "not finite", "no quality"],
 )  # fmt: skip
 def test_a_file_that_is_no_good_gallery_is_refused(data: bytes, message: str) -> None:
-    with pytest.raises((ConfigError, DegenerateResultError), match=message):
-        read_gallery(data, "g.parquet")
+    with pytest.raises(ConfigError, match=message) as raised:
+        read_gallery(data, "--gallery g.parquet")
+    assert str(raised.value).startswith("--gallery g.parquet ")
+
+
+def test_the_gallery_of_an_option_is_there_and_of_the_wanted_model(tmp_path: Path) -> None:
+    path = tmp_path / "g.parquet"
+    path.write_bytes(gallery_bytes())
+    found = load_gallery("--gallery", str(path), "m", StorageSettings())
+    np.testing.assert_array_equal(found.unit, read_gallery(gallery_bytes(), "g").unit)
+    with pytest.raises(ConfigError, match=r"--cohort .*g\.parquet was enrolled with m, .* ask for other: enrol again"):
+        load_gallery("--cohort", str(path), "other", StorageSettings())
+    with pytest.raises(ObjectNotFoundError, match=r"--cohort .*gone\.parquet does not exist"):
+        load_gallery("--cohort", str(tmp_path / "gone.parquet"), "m", StorageSettings())
 
 
 def test_a_private_file_is_for_its_owner_alone_and_whole(tmp_path: Path) -> None:

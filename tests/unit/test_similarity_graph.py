@@ -14,6 +14,7 @@ from facelib.clusters.agreement import pairwise_scores
 from facelib.clusters.cohort import weights
 from facelib.clusters.communities import Constraints, communities
 from facelib.clusters.engine import LOCAL, Engine
+from facelib.clusters.neighbours import normalise
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.similarity_graph import SimilarityGraph, similarity_graph, weigh
 from facelib.demo.planted_embeddings import KINDS, Planted, planted_embeddings
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.unit
 
 N = 1000
 EXACT = ClusterSettings()
-CELLS = ClusterSettings(exact_faces=500, cell_faces=100)
+CELLS = ClusterSettings(exact_faces=500, cells=15)
 
 
 @functools.cache
@@ -70,9 +71,9 @@ class Backwards:
 @pytest.mark.parametrize("kind", KINDS)
 def test_cells_give_the_clusters_of_all_pairs(kind: str) -> None:
     exact, by_cells = _graph(kind, EXACT), _graph(kind, CELLS)
-    assert (exact.search.cells, exact.search.overlap, exact.search.recall) == (0, 0, 1.0)
-    assert exact.search.compared == N * (N - 1) // 2
-    assert by_cells.search.cells == N // 100
+    assert (exact.search.cells, exact.search.probes, exact.search.recall) == (0, 0, 1.0)
+    assert exact.search.compared == N * (N - 1)
+    assert by_cells.search.cells == 15
     assert by_cells.search.recall is not None
     assert by_cells.search.recall >= CELLS.recall
     assert by_cells.floor == exact.floor  # estimated from all faces, fewer than the sample
@@ -110,7 +111,7 @@ def test_the_floor_of_a_sample_is_about_that_of_all_faces(kind: str, monkeypatch
     assert (sampled.n_faces, sampled.fmr) == (N, pytest.approx(EXACT.false_edges_per_face / N))
 
 
-@pytest.mark.parametrize("others", [{}, {"exact_faces": 500, "cell_faces": 100}])
+@pytest.mark.parametrize("others", [{}, {"exact_faces": 500, "cells": 15}])
 def test_a_given_floor_is_kept(others: dict[str, int]) -> None:
     graph = _graph("plain", ClusterSettings(floor=0.62, **others))
     assert (graph.floor.method, graph.floor.floor, graph.floor.fmr) == ("fixed", 0.62, None)
@@ -139,6 +140,40 @@ def test_with_a_cohort_similarities_are_corrected_by_the_weights() -> None:
     np.testing.assert_allclose(similarity, expected, atol=2e-6)
 
 
+@functools.cache
+def _people(kind: str, people: int) -> tuple[np.ndarray, np.ndarray]:
+    """1,000 faces of so many people in turn, and 300 faces of others."""
+    rng, d = np.random.default_rng(people), KINDS[kind].dimensions
+    centres = normalise(rng.normal(size=(people, d)))[np.arange(N) % people]
+    return normalise(centres + 0.4 * normalise(rng.normal(size=(N, d)))), normalise(rng.normal(size=(300, d)))
+
+
+@pytest.mark.parametrize("kind", ["dlib", "facenet"])
+def test_with_a_given_cohort_similarities_are_corrected_against_it(kind: str) -> None:
+    unit, templates = _people(kind, 20)
+    graph = similarity_graph(unit, np.arange(N), EXACT, given=templates)
+    assert graph.cohort is not None
+    np.testing.assert_array_equal(graph.cohort.unit, templates)
+    assert (graph.search.cohort, len(graph.cohort.rows)) == (300, 0)
+    np.testing.assert_array_equal(graph.weight, weights(unit, graph.cohort))
+    assert len(np.unique(graph.weight)) > 500
+    u, v, similarity = graph.edges
+    weight = graph.weight.astype(np.float64)
+    cosine = (unit[u].astype(np.float64) * unit[v]).sum(axis=1)
+    np.testing.assert_allclose(similarity, 1 - (1 - cosine) * weight[u] * weight[v], atol=2e-6)
+    assert pairwise_scores(_labels(graph, EXACT), np.arange(N) % 20).f1 > 0.99
+
+
+def test_synthetic_faces_are_planted_among_many_people_only_whatever_cohort_is_given() -> None:
+    """Drawn from the spread of ten people, they would lie between them."""
+    few, templates = _people("plain", 10)
+    assert not len(similarity_graph(few, np.arange(N), EXACT, given=templates).canary.unit)
+    many = _planted("dlib").embeddings
+    graph = similarity_graph(many, np.arange(N), EXACT, given=many[:300])
+    np.testing.assert_array_equal(graph.canary.unit, _graph("dlib", EXACT).canary.unit)
+    assert len(graph.canary.unit)
+
+
 def test_weights_of_faces_do_not_depend_on_the_ranges_they_are_computed_in(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = _graph("facenet", EXACT)
     monkeypatch.setattr(module, "_WEIGHED", 333)
@@ -151,8 +186,8 @@ def test_weights_of_faces_do_not_depend_on_the_ranges_they_are_computed_in(monke
 def test_the_engine_does_not_matter(settings: ClusterSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small parts, so that there are many items."""
     monkeypatch.setattr(module, "_WEIGHED", 400)
-    monkeypatch.setattr("facelib.clusters.cells._ASSIGNED", 400)
-    monkeypatch.setattr("facelib.clusters.cells._PAIRS_PER_TASK", 2000)
+    for name in ("_SORTED", "_RANKED", "_FEWEST_QUERIES"):
+        monkeypatch.setattr(f"facelib.clusters.cells.{name}", 400)
     engine = Backwards()
     graphs = [similarity_graph(_planted("dlib").embeddings, np.arange(N), settings, e) for e in _engines(engine)]
     assert len(engine.ran) >= 2
