@@ -7,10 +7,10 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from facelib.cli.label_source import label_source
 from facelib.cli.run_contexts import config_of, continued_run, new_run, pause, publish, recorded, spark_session
 from facelib.config import config_dict, config_hash
 from facelib.errors import ConfigError
-from facelib.reports.label_file import LabelColumns
 from facelib.storage import is_manifest, open_store
 
 if TYPE_CHECKING:
@@ -137,23 +137,13 @@ def _cluster_inputs(arguments: argparse.Namespace, config: PipelineConfig) -> Cl
 
 
 def _label_source(arguments: argparse.Namespace, config: PipelineConfig) -> LabelSource | None:
-    from facelib.spark.balance_stage import LabelSource
-
-    given = {"--label-key": arguments.label_key, "--subject": arguments.subject, "--attributes": arguments.attributes}
-    if not arguments.labels:
-        for name, value in given.items():
-            if value:
-                raise ConfigError(f"{name} needs a labels file: add --labels FILE")
-        if config.audit.categories or config.audit.reference:
-            raise ConfigError("audit.categories and audit.reference need a labels file: add --labels FILE")
-        return None
-    if not arguments.label_key:
-        raise ConfigError("--labels needs --label-key: name the column with the path of each image")
-    if not (arguments.subject or arguments.attributes):
-        raise ConfigError("--labels needs --attributes or --subject: name the columns to use")
-    columns = LabelColumns(arguments.label_key, arguments.subject, arguments.attributes)
-    source = LabelSource.read(arguments.labels, columns, config.storage)
-    source.check(config.audit)
+    source = label_source(arguments, arguments.attributes, config.storage)
+    if source:
+        source.check(config.audit)
+    elif arguments.attributes:
+        raise ConfigError("--attributes needs a labels file: add --labels FILE")
+    elif config.audit.categories or config.audit.reference:
+        raise ConfigError("audit.categories and audit.reference need a labels file: add --labels FILE")
     return source
 
 

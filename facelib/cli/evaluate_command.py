@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from facelib.cli.evaluate_text import clusters_text, verification_text
+from facelib.cli.label_source import label_source
 from facelib.errors import ConfigError, ObjectNotFoundError
-from facelib.reports.label_file import LabelColumns
 from facelib.storage import StorageSettings, open_store
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from facelib.clusters.agreement import GroupAgreement
     from facelib.reports.all_pairs import OperatingPoint
-    from facelib.spark.balance_stage import LabelSource
     from facelib.spark.evaluation import FinishedRun, Labelled
 
 Figures = dict[str, Any]
@@ -36,7 +35,7 @@ def command(arguments: argparse.Namespace) -> int:
         attributes = arguments.attributes
     else:
         evaluate, text = _verification, verification_text
-    source = _label_source(arguments, attributes, storage)
+    source = label_source(arguments, attributes, storage, needs_subject=True)
     run = FinishedRun.open(arguments.output, arguments.run, storage)
     figures = evaluate(run, run.labels(source, attributes), arguments, storage)
     if arguments.json:
@@ -45,24 +44,6 @@ def command(arguments: argparse.Namespace) -> int:
         open_store(folder, storage).put(name, data.encode())
     sys.stdout.write(text(figures))
     return 0
-
-
-def _label_source(
-    arguments: argparse.Namespace, attributes: tuple[str, ...], storage: StorageSettings
-) -> LabelSource | None:
-    from facelib.spark.balance_stage import LabelSource
-
-    if not arguments.labels:
-        for name, value in (("--label-key", arguments.label_key), ("--subject", arguments.subject)):
-            if value:
-                raise ConfigError(f"{name} needs a labels file: add --labels FILE")
-        return None
-    if not arguments.label_key:
-        raise ConfigError("--labels needs --label-key: name the column with the path of each image")
-    if not arguments.subject:
-        raise ConfigError("--labels needs --subject: name the column with the verified person")
-    columns = LabelColumns(arguments.label_key, arguments.subject, attributes)
-    return LabelSource.read(arguments.labels, columns, storage)
 
 
 def _clusters(run: FinishedRun, labels: Labelled, arguments: argparse.Namespace, storage: StorageSettings) -> Figures:

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 
 from facelib.cli.arguments import build_parser
 from facelib.errors import ConfigError, FacelibError
+from facelib.threads import ONE_THREAD
 
 CRASH = 1
 INTERRUPTED = 130
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code (0 done, 1 crash, 2 arguments, 3 gate, 4 degenerate, 5 input)."""
     for name in ONE_THREAD:
-        os.environ.setdefault(name, "1")  # read when NumPy loads; products of several threads differ in their last bits
+        os.environ.setdefault(name, "1")
     try:
         arguments = build_parser().parse_args(argv)
         _set_up_log(getattr(arguments, "log", None))

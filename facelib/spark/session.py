@@ -12,8 +12,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from facelib.spark.java import ensure_java
-
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+from facelib.threads import ONE_THREAD
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def build_session(settings: SparkSettings, app_name: str = "facelib") -> SparkSe
             .config("spark.ui.enabled", str(settings.ui).lower())
             .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={log_file}")
         )
-    for name in _ONE_THREAD:
+    for name in ONE_THREAD:
         os.environ.setdefault(name, "1")
         builder = builder.config(f"spark.executorEnv.{name}", "1")
     spark = (
