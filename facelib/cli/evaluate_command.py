@@ -72,7 +72,7 @@ def _clusters(run: FinishedRun, labels: Labelled, arguments: argparse.Namespace,
 
 
 def _group(group: str | None, found: GroupAgreement) -> Figures:
-    from facelib.reports.intervals import wilson
+    from facelib.audit.intervals import wilson
 
     figures = {"group": group, **asdict(found)}
     figures |= {"clusters_per_subject": found.clusters_per_subject, "whole_share": found.whole_share}

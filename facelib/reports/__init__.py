@@ -1,1 +1,1 @@
-"""Audit statistics: balance, losses and conservation, as pure functions on NumPy and Arrow."""
+"""What a run reports: balance, losses, conservation, evaluation, as pure functions on NumPy and Arrow."""

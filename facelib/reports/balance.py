@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from facelib.audit.diversity import effective_categories, evenness, imbalance_ratio, shannon
+from facelib.audit.intervals import wilson
 from facelib.errors import ConfigError
-from facelib.reports.diversity import effective_categories, evenness, imbalance_ratio, shannon
-from facelib.reports.intervals import wilson
 from facelib.reports.label_file import category_codes
 
 Reference = Mapping[str, Mapping[str, float]]
@@ -112,7 +112,7 @@ def balance_summary(
 
     Arguments as for `balance_cells`. `n` counts all units, `n_missing` those without a value for
     an attribute of the set; everything after is over the other units and the declared cells.
-    Figures that are undefined are null (see `facelib.reports.diversity`). `imbalance_ratio` is also
+    Figures that are undefined are null (see `facelib.audit.diversity`). `imbalance_ratio` is also
     null when the smallest declared cell is suppressed, because it would reveal its count.
     """
     rows = [

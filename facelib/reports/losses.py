@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facelib.audit.intervals import wilson
 from facelib.errors import ConfigError
 from facelib.reasons import ImageReason
-from facelib.reports.intervals import wilson
 from facelib.reports.label_file import category_codes
 
 STAGES = ("decode", "detect", "quality", "cluster")

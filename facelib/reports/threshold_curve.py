@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from facelib.audit.intervals import wilson
 from facelib.clusters.evidence import Evidence
 from facelib.clusters.floor import FloorEstimate
-from facelib.reports.intervals import wilson
 
 _FACTORS = tuple(10.0**power for power in np.arange(4, -4.5, -0.5).tolist())
 """False edges relative to those at the floor, by point of the curve."""

@@ -13,6 +13,7 @@ from benchmarks.archives import archive
 from benchmarks.clusters import embedded_faces, identities
 from benchmarks.harness import needs_photographs
 from benchmarks.results_file import Result
+from facelib.audit.intervals import wilson
 from facelib.clusters.gallery import Gallery, non_mated_scores, search, templates, threshold_at_fpir
 from facelib.clusters.neighbours import FloatArray, normalise
 from facelib.clusters.settings import ClusterSettings
@@ -20,7 +21,6 @@ from facelib.clusters.subject_heads import fit_heads, held_out_scores
 from facelib.embeddings.embed import vectors_of
 from facelib.errors import ConfigError
 from facelib.reports.identification import IdentificationRates, identification_rates
-from facelib.reports.intervals import wilson
 
 PACKAGES = ("numpy", "scikit-learn", "torch")
 _SEED = 0

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import entropy
 
+from facelib.audit.diversity import effective_categories, evenness, imbalance_ratio, shannon
 from facelib.errors import ConfigError
-from facelib.reports.diversity import effective_categories, evenness, imbalance_ratio, shannon
 
 pytestmark = pytest.mark.unit
 

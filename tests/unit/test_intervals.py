@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
+from facelib.audit.intervals import wilson
 from facelib.errors import ConfigError
-from facelib.reports.intervals import wilson
 
 pytestmark = pytest.mark.unit
 

@@ -1,0 +1,1 @@
+"""Statistics of the audit: formulas on counts, labels and similarities; no tables, no files."""
