@@ -47,11 +47,12 @@ _DEGREES = (math.inf, 40.0, 20.0, 10.0)
 _LOOSER = 3.0
 """False edges at the floor of the clusters that are removed, relative to the wanted ones."""
 _DECADE = 10.0
-_SMALLEST_ANCHOR = _DECADE * _LOOSER
+SMALLEST_ANCHOR = _DECADE * _LOOSER
 """Relative to the wanted share: a decade above the share where the removal begins to bite."""
-_LARGEST_ANCHOR = 0.1
+LARGEST_ANCHOR = 0.1
 _ANCHOR_STEP = 2.0
-_FEWEST_PAIRS = 50
+FEWEST_PAIRS = 50
+"""Above an anchor."""
 _ROUNDS = 12
 _ROWS = 1024
 _USUAL_DIMENSION = 25.0
@@ -170,9 +171,9 @@ def continued_tail(histogram: DoubleArray, wanted: float, anchor: float) -> tupl
     slope over the decade above it. None when the histogram holds too few pairs for that.
     """
     total = histogram.sum()
-    if total < 2 * _FEWEST_PAIRS:
+    if total < 2 * FEWEST_PAIRS:
         return None
-    anchor = min(max(anchor, wanted, _FEWEST_PAIRS / total), 0.5)
+    anchor = min(max(anchor, wanted, FEWEST_PAIRS / total), 0.5)
     upper = min(anchor * _DECADE, 0.9)
     near, far = (1 - _exceeded_by(histogram, share) for share in (anchor, upper))
     if not 0 < near < far:
@@ -196,15 +197,15 @@ def _next(
     labels = modules(space.faces, kept, floor, settings.seed)
     within = _within(space, labels, floor, coherent)
     between = np.maximum(pairs - within, 0)
-    found = [tail for anchor in _anchors(wanted) if (tail := continued_tail(between, wanted, anchor))]
+    found = [tail for anchor in anchors(SMALLEST_ANCHOR * wanted) if (tail := continued_tail(between, wanted, anchor))]
     return _Tail(*min(found), float(within.sum() / pairs.sum())) if found else None
 
 
-def _anchors(wanted: float) -> list[float]:
-    """Shares from `_SMALLEST_ANCHOR` × wanted to `_LARGEST_ANCHOR`, each twice the one before; at least one."""
-    smallest = min(_SMALLEST_ANCHOR * wanted, _LARGEST_ANCHOR)
-    count = 1 + int(math.log(_LARGEST_ANCHOR / smallest, _ANCHOR_STEP))
-    return [smallest * _ANCHOR_STEP**i for i in range(count)]
+def anchors(smallest: float) -> list[float]:
+    """Shares from the smallest, but at most `LARGEST_ANCHOR`, up to that, each twice the one before; at least one."""
+    first = min(smallest, LARGEST_ANCHOR)
+    count = 1 + int(math.log(LARGEST_ANCHOR / first, _ANCHOR_STEP))
+    return [first * _ANCHOR_STEP**i for i in range(count)]
 
 
 def _loose_floors(edges: Edges, n: int) -> list[float]:

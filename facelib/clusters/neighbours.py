@@ -146,24 +146,41 @@ def symmetric_union(indices: IntArray, cosine: FloatArray, row_offset: int = 0) 
 
 
 def joined(first: Edges, second: Edges) -> Edges:
-    """The pairs of both, each once."""
-    return unique_edges(
-        np.concatenate([first.u, second.u]),
-        np.concatenate([first.v, second.v]),
-        np.concatenate([first.similarity, second.similarity]),
+    """The pairs of both, each once; few of the second are cheap to add to many."""
+    size = _size(first.v, second.v)
+    have, more = (_keys(edges.u, edges.v, size) for edges in (first, second))
+    at = np.searchsorted(have, more)
+    is_new = np.searchsorted(have, more, side="right") == at
+    at = at[is_new]
+    return Edges(
+        np.insert(first.u, at, second.u[is_new]),
+        np.insert(first.v, at, second.v[is_new]),
+        np.insert(first.similarity, at, second.similarity[is_new]),
     )
 
 
 def unique_edges(a: IntArray, b: IntArray, cosine: FloatArray) -> Edges:
     """Undirected pairs as Edges; of a repeated pair the first cosine given is kept."""
-    most = int(max(a.max(initial=0), b.max(initial=0))) + 1
-    pair = np.minimum(a, b).astype(np.int64) * most + np.maximum(a, b)
-    order = np.argsort(pair, kind="stable")
-    pair = pair[order]
-    first = np.ones(len(pair), bool)
-    first[1:] = pair[1:] != pair[:-1]
-    u, v = np.divmod(pair[first], most)
-    return Edges(u, v, cosine[order[first]])
+    size = _size(a, b)
+    pair = _keys(np.minimum(a, b), np.maximum(a, b), size)
+    if (pair[1:] <= pair[:-1]).any():
+        order = np.argsort(pair, kind="stable")
+        pair = pair[order]
+        first = np.concatenate([[True], pair[1:] != pair[:-1]])
+        pair, cosine = pair[first], cosine[order[first]]
+    u, v = np.divmod(pair, size)
+    return Edges(u, v, cosine)
+
+
+def _size(a: IntArray, b: IntArray) -> int:
+    """More than the largest index."""
+    return int(max(a.max(initial=-1), b.max(initial=-1))) + 1
+
+
+def _keys(u: IntArray, v: IntArray, size: int) -> IntArray:
+    """One number per pair, in the order of (u, v)."""
+    keys: IntArray = u.astype(np.int64) * size + v
+    return keys
 
 
 def _product(part: FloatArray, columns: FloatArray, buffer: FloatArray) -> FloatArray:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from facelib.audit.diversity import effective_categories, evenness, imbalance_ratio, shannon
 from facelib.audit.intervals import wilson
+from facelib.audit.sampling_weights import TARGET_TOLERANCE
 from facelib.errors import ConfigError
 from facelib.reports.label_file import category_codes
 
@@ -50,8 +51,6 @@ SUMMARY_SCHEMA = pa.schema(
         pa.field("imbalance_ratio", pa.float64()),
     ]
 )
-REFERENCE_TOLERANCE = 0.01
-"""How far the reference shares of an attribute may add up to other than 1 (published shares are rounded)."""
 
 
 @dataclass(frozen=True)
@@ -221,5 +220,5 @@ def check_reference(reference: Reference, attributes: Sequence[str], categories:
         if set(shares) != set(categories[a]):
             raise ConfigError(f"the reference of {a} must give a share for each of its categories, and no other")
         in_range = all(0 <= share <= 1 for share in shares.values())
-        if not in_range or abs(sum(shares.values()) - 1) > REFERENCE_TOLERANCE:
+        if not in_range or abs(sum(shares.values()) - 1) > TARGET_TOLERANCE:
             raise ConfigError(f"the reference shares of {a} must lie in 0–1 and add up to 1: correct them")

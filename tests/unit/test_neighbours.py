@@ -7,8 +7,10 @@ import pytest
 
 from facelib.clusters.neighbours import (
     BINS,
+    Edges,
     empty_histogram,
     exact_neighbours,
+    joined,
     knn_block,
     normalise,
     symmetric_union,
@@ -117,6 +119,22 @@ def test_edges_of_blocks_merge_to_the_edges_of_the_whole() -> None:
     merged = unique_edges(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     for column, expected in zip(merged, whole, strict=True):
         np.testing.assert_array_equal(column, expected)
+
+
+def _random_edges(rng: np.random.Generator, n: int) -> Edges:
+    a, b = rng.integers(0, 30, (2, n))
+    return unique_edges(a[a != b], b[a != b], rng.random(np.count_nonzero(a != b), np.float32))
+
+
+@pytest.mark.parametrize(("n", "m"), [(0, 0), (0, 9), (9, 0), (200, 5), (5, 200), (150, 150)])
+def test_joined_edges_are_those_of_both_and_the_first_similarity_counts(n: int, m: int) -> None:
+    rng = np.random.default_rng(n + 7 * m)
+    first, second = _random_edges(rng, n), _random_edges(rng, m)
+    expected = {(u, v): s for u, v, s in [*zip(*second, strict=True), *zip(*first, strict=True)]}
+    found = joined(first, second)
+    assert list(zip(found.u.tolist(), found.v.tolist(), strict=True)) == sorted(expected)
+    assert found.similarity.tolist() == [expected[pair] for pair in sorted(expected)]
+    assert [column.dtype for column in found] == [np.int64, np.int64, np.float32]
 
 
 @pytest.mark.parametrize("is_corrected", [False, True])
