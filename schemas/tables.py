@@ -252,18 +252,56 @@ EDGES = _table(
 )
 THRESHOLD_CURVE = _table(
     "threshold_curve",
-    "similarity around the floor",
-    ("similarity",),
+    "similarity around the floor, for the whole archive and for each labelled group",
+    ("attributes", "groups", "similarity"),
+    Column(
+        "attributes",
+        Type.LIST_STRING,
+        "empty: the whole archive; else one attribute, or a pair with at most 64 cells. Groups are there when labels "
+        "were joined before faces were clustered",
+    ),
+    Column("groups", Type.LIST_STRING, "the category of each attribute"),
     Column("similarity", _D, "threshold: faces more similar are accepted", maximum=1.001),
     Column("is_floor", _B, "whether it is the floor at which edges were accepted"),
     Column(
+        "n_faces",
+        _I,
+        "core faces of the archive, or of the group (main faces of labelled images); null when suppressed",
+        "",
+        True,
+        0,
+    ),
+    Column("is_suppressed", _B, "0 < n_faces < audit.min_cell, so the figures are withheld"),
+    Column(
+        "estimator",
+        _S,
+        "how fmr_estimated was made. tail: from the tail of the pairs between clusters; counted: as the share of these "
+        "pairs; subjects: from the tail of the pairs of verified subjects; null like fmr_estimated",
+        nullable=True,
+        values=("tail", "counted", "subjects"),
+    ),
+    Column(
         "fmr_estimated",
         _D,
-        "estimated share of pairs of two people that are accepted; null when the floor was not estimated",
+        "estimated share of pairs of two people, of a group both in it, that are accepted; null when the floor was not "
+        "estimated, and for a group that is suppressed or has too few pairs near the similarity to tell",
         *_SHARE,
     ),
-    Column("false_edges_per_face", _D, "fmr_estimated times the number of faces; null like it", "", True, 0),
-    Column("n_same_photograph", _I, "pairs of faces on one photograph, which are two people", minimum=0),
+    Column(
+        "fmr_ci_low",
+        _D,
+        "lower end of the 95 % interval of fmr_estimated (bootstrap of clusters: errors of the tail's law and of the "
+        "clusters are not in it); null like it, and for the whole archive",
+        *_SHARE,
+    ),
+    Column("fmr_ci_high", _D, "upper end", *_SHARE),
+    Column("false_edges_per_face", _D, "fmr_estimated times n_faces; null like it", "", True, 0),
+    Column(
+        "n_same_photograph",
+        _I,
+        "pairs of faces on one photograph, which are two people; 0 for groups, as are n_copies",
+        minimum=0,
+    ),
     Column("same_photograph_rate", _D, "share of them that is accepted: FMR, overstated by relatives", *_SHARE),
     Column("same_photograph_ci_low", _D, "lower end of its Wilson 95 % interval", *_SHARE),
     Column("same_photograph_ci_high", _D, "upper end", *_SHARE),
@@ -271,6 +309,7 @@ THRESHOLD_CURVE = _table(
     Column("copies_rate", _D, "share of them that is accepted: upper bound of the true match rate", *_SHARE),
     Column("copies_ci_low", _D, "lower end of its Wilson 95 % interval", *_SHARE),
     Column("copies_ci_high", _D, "upper end", *_SHARE),
+    version=2,
 )
 BALANCE = _table(
     "balance",

@@ -21,11 +21,11 @@ from facelib.clusters.space import FloatArray, IntArray
 from facelib.embeddings.embed import vectors_of
 from facelib.errors import ConfigError
 from facelib.reports.labels import SUBJECT
-from facelib.reports.threshold_curve import threshold_curve
 from facelib.spark.cluster_inputs import ClusterInputs
 from facelib.spark.context import StageContext
 from facelib.spark.earlier_clustering import earlier_clustering
 from facelib.spark.embed_stage import embedding_keys
+from facelib.spark.group_curves import curve
 from facelib.spark.tables import read_arrow, read_frame
 from facelib.spark.task_engine import TaskEngine
 from facelib.spark.types import spark_schema
@@ -42,7 +42,8 @@ _IMAGE_COLUMNS = ["image_id", "uri", "duplicate_of", "near_duplicate_group"]
 
 def cluster_stage(context: StageContext, inputs: ClusterInputs | None = None) -> None:
     """Write `clusters`, `edges`, `cluster_lineage` and `threshold_curve` of the run from its faces and their
-    embeddings. No label is read, unless `cluster.calibrate_on_subjects` asks for it."""
+    embeddings. Labels, where the run has any, name the groups of `threshold_curve` and influence no cluster, unless
+    `cluster.calibrate_on_subjects` asks for it."""
     given = inputs or ClusterInputs()
     with context.stage("cluster") as facts:
         faces, embeddings = _faces_with_embeddings(context)
@@ -59,7 +60,7 @@ def cluster_stage(context: StageContext, inputs: ClusterInputs | None = None) ->
         context.write_arrow(clusters, CLUSTERS)
         context.write_arrow(result.edges, EDGES)
         context.write_arrow(lineage, CLUSTER_LINEAGE)
-        context.write_arrow(threshold_curve(result.summary.floor, result.evidence), THRESHOLD_CURVE)
+        context.write_arrow(curve(context, faces.column("face_id"), embeddings, result), THRESHOLD_CURVE)
         summary = asdict(result.summary)
         facts.update({name.removeprefix("n_"): value for name, value in summary.items()})
         facts["settings"] = asdict(context.config.cluster)

@@ -30,9 +30,14 @@ BENCHMARKS = {
     "readers": "benchmarks.readers",
     "normalisation": "benchmarks.normalisation",
     "planted": "benchmarks.planted",
+    "coverage": "benchmarks.coverage",
     "added": "benchmarks.added",
+    "group_tails": "benchmarks.group_tails",
+    "partial_labels": "benchmarks.partial_labels",
 }
-NEEDS_PHOTOGRAPHS = frozenset({"clusters", "quality", "identification", "normalisation"})
+NEEDS_PHOTOGRAPHS = frozenset(
+    {"clusters", "quality", "identification", "normalisation", "group_tails", "partial_labels"}
+)
 QUICK = "--quick"
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from conftest import Output, copy_image, facelib, label_options
+from conftest import ATTRIBUTES, Output, copy_image, facelib, label_options
 from pyspark.sql import SparkSession
 
 from facelib.clusters.gallery_file import GALLERY
@@ -320,7 +321,8 @@ def test_copies_join_their_original(runs: Runs, archive: PlantedArchive) -> None
 
 
 def test_threshold_curve_stands_on_the_floor_and_the_counted_pairs(runs: Runs) -> None:
-    facts, curve = runs.facts(runs.first), runs.output.table("threshold_curve", runs.first).sort_by("similarity")
+    facts, everything = runs.facts(runs.first), runs.output.table("threshold_curve", runs.first)
+    curve = everything.filter(pc.equal(pc.list_value_length(everything.column("attributes")), 0)).sort_by("similarity")
     rows = curve.to_pylist()
     (floor,) = (r for r in rows if r["is_floor"])
     assert floor["similarity"] == facts["floor"]["floor"]
@@ -336,6 +338,25 @@ def test_threshold_curve_stands_on_the_floor_and_the_counted_pairs(runs: Runs) -
         assert np.all(np.diff(rate) <= 0)
     assert np.all(np.diff(curve.column("fmr_estimated").to_numpy()) <= 0)
     assert floor["copies_rate"] > floor["same_photograph_rate"]
+
+
+def test_threshold_curve_has_every_labelled_group(runs: Runs) -> None:
+    labels = {(r["image_id"], r["attribute"]): r["value"] for r in runs.output.rows("labels", runs.first)}
+    faces = Counter(
+        (attribute, labels.get((row["image_id"], attribute)))
+        for name, row in runs.by_face(runs.first).items()
+        for attribute in ATTRIBUTES
+        if row["role"] == "core" and name.endswith("-0")
+    )
+    rows = [r for r in runs.output.rows("threshold_curve", runs.first) if r["is_floor"]]
+    assert len(rows) == len({(*r["attributes"], *r["groups"]) for r in rows})
+    single = {(*r["attributes"], *r["groups"]): r["n_faces"] for r in rows if len(r["attributes"]) == 1}
+    assert single == {(a, v): faces[a, v] for (_, a), v in labels.items() if a in ATTRIBUTES and v is not None}
+    for a, b in combinations(ATTRIBUTES, 2):
+        cells = [r for r in rows if r["attributes"] == [a, b]]
+        assert len(cells) == len({v for x, v in single if x == a}) * len({v for x, v in single if x == b})
+    unlabelled = [r for r in runs.output.rows("threshold_curve", runs.grown) if r["attributes"]]
+    assert unlabelled == []
 
 
 def test_calibration_on_subjects_needs_labels(runs: Runs, archive: PlantedArchive, unmoved: None, capsys) -> None:  # type: ignore[no-untyped-def]

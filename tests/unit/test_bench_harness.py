@@ -86,7 +86,7 @@ def test_unknown_name_is_refused_with_the_known_ones() -> None:
 def test_all_benchmarks_need_the_photographs_to_be_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     everything = harness.chosen([], tmp_path)
     assert {"stages", "spark", "clusters", "quality", "faults", "growth"} <= set(everything)
-    needy = {"clusters", "quality", "identification", "normalisation"}
+    needy = {"clusters", "quality", "identification", "normalisation", "group_tails", "partial_labels"}
     assert harness.chosen([], None) == [n for n in everything if n not in needy]
     assert "planted" in everything
     told = capsys.readouterr().out
