@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from facelib.audit.diversity import effective_categories, evenness, imbalance_ratio, shannon
 from facelib.audit.intervals import wilson
+from facelib.audit.joint_counts import JointCounts, attribute_sets
 from facelib.audit.sampling_weights import TARGET_TOLERANCE
 from facelib.errors import ConfigError
 from facelib.reports.label_file import category_codes
@@ -64,7 +64,7 @@ class _Rules:
 
 
 def balance_cells(
-    units: Mapping[str, pa.Table],
+    units: Mapping[str, pa.Table | JointCounts],
     attributes: Sequence[str],
     categories: Mapping[str, Sequence[str]],
     min_cell: int = 0,
@@ -76,7 +76,8 @@ def balance_cells(
     """Count of every cell of every attribute and every pair of attributes, absent cells included.
 
     units: by name of the unit ("image", "face", "cluster") a table with one row per unit and one
-    nullable string column per attribute. categories: declared categories per attribute, in order.
+    nullable string column per attribute, or units that are counted already. categories: declared categories per
+    attribute, in order.
     min_cell: cells with 0 < n < min_cell are suppressed (n, share, interval, ratio, flag null).
     reference: per attribute the share 0–1 of every category, adding up to 1; single attributes only.
     flag_below, flag_above: a ratio outside these is flagged (defaults: the four-fifths rule of
@@ -102,7 +103,7 @@ def balance_cells(
 
 
 def balance_summary(
-    units: Mapping[str, pa.Table],
+    units: Mapping[str, pa.Table | JointCounts],
     attributes: Sequence[str],
     categories: Mapping[str, Sequence[str]],
     min_cell: int = 0,
@@ -123,24 +124,28 @@ def balance_summary(
 
 
 def count_cells(
-    table: pa.Table, attributes: Sequence[str], categories: Mapping[str, Sequence[str]]
+    units: pa.Table | JointCounts, attributes: Sequence[str], categories: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[tuple[str, ...], Int64]]:
     """(attributes, counts) of every attribute, then of every pair.
 
     `counts` is int64 with one axis per attribute; position i is its i-th category, the last
     position the missing value: shape (S + 1,) or (S₁ + 1, S₂ + 1).
     """
-    codes: dict[str, Int64] = {}
+    counted = units if isinstance(units, JointCounts) else joint_counts(units, attributes, categories)
+    for names in attribute_sets(attributes):
+        yield names, counted.table(*names)
+
+
+def joint_counts(table: pa.Table, attributes: Sequence[str], categories: Mapping[str, Sequence[str]]) -> JointCounts:
+    """The rows of a table with one nullable string column per attribute, each counted by itself."""
+    codes: list[Int64] = []
     for a in attributes:
         if a not in table.column_names or a not in categories:
             raise ConfigError(f"attribute {a} has no column or no categories: give both, or leave it out")
-        codes[a] = category_codes(table.column(a), a, categories[a])
-    sizes = {a: len(categories[a]) + 1 for a in codes}
-    for a in codes:
-        yield (a,), np.bincount(codes[a], minlength=sizes[a])
-    for a, b in combinations(codes, 2):
-        cells = np.bincount(codes[a] * sizes[b] + codes[b], minlength=sizes[a] * sizes[b])
-        yield (a, b), cells.reshape(sizes[a], sizes[b])
+        codes.append(category_codes(table.column(a), a, categories[a]))
+    declared = {a: categories[a] for a in attributes}
+    stacked = np.stack(codes, axis=1) if codes else np.zeros((table.num_rows, 0), np.int64)
+    return JointCounts(declared, stacked, np.ones(table.num_rows, np.int64))
 
 
 def _cell_rows(unit: str, names: tuple[str, ...], counts: Int64, rules: _Rules) -> pa.Table:

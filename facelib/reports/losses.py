@@ -10,13 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facelib.audit.intervals import wilson
+from facelib.audit.joint_counts import JointCounts
 from facelib.errors import ConfigError
 from facelib.reasons import ImageReason
-from facelib.reports.label_file import category_codes
+from facelib.reports.balance import joint_counts
 
 STAGES = ("decode", "detect", "quality", "cluster")
 """decode: listed to decoded; detect: to at least one face; quality: to at least one usable face;
 cluster: to at least one face in a cluster (role other than noise)."""
+
+PASSED = "stages passed"
+PASSED_STAGES = tuple(str(i) for i in range(len(STAGES) + 1))
+"""An image passes a stage only after all before it."""
 
 LOSSES_SCHEMA = pa.schema(
     [
@@ -35,7 +40,7 @@ _NEEDED = ("status", "reason", "n_faces", "n_usable", "n_clustered")
 
 
 def losses(
-    images: pa.Table,
+    images: pa.Table | JointCounts,
     attributes: Sequence[str],
     categories: Mapping[str, Sequence[str]],
     confidence: float = 0.95,
@@ -43,8 +48,8 @@ def losses(
     """Images that enter and pass every stage: overall, and per category of every attribute.
 
     images: one row per listed image with `status`, `reason`, `n_faces`, `n_usable`, `n_clustered`
-    (null counts as 0) and one nullable string column per attribute. categories: the declared
-    categories of every attribute, in order.
+    (null counts as 0) and one nullable string column per attribute; or the images counted by the attributes and by
+    `PASSED`, the number of stages they passed. categories: the declared categories of every attribute, in order.
 
     Returns a table under LOSSES_SCHEMA: per stage the overall row (attribute and group null), then
     for every attribute its categories, empty ones too, and the missing cell (group null). `n_out`
@@ -52,22 +57,29 @@ def losses(
     (n_in − n_out) / n_in, with its Wilson interval at `confidence`; all three are null where n_in
     is 0. Raises ConfigError for a missing column or a value outside the categories.
     """
-    for column in (*_NEEDED, *attributes):
-        if column not in images.column_names:
-            raise ConfigError(f"the images table has no column {column}: join it before counting losses")
-    passed = _stages_passed(images)
+    counted = images if isinstance(images, JointCounts) else joint_losses(images, attributes, categories)
     names: list[str | None] = [None]
     groups: list[str | None] = [None]
-    reached = [_reached(passed, np.zeros(images.num_rows, np.int64), 1)]
+    reached = [_reached(counted.table(PASSED)[None])]
     for attribute in dict.fromkeys(attributes):
-        if attribute not in categories:
-            raise ConfigError(f"attribute {attribute} has no categories: declare them, or leave it out")
         declared = categories[attribute]
-        codes = category_codes(images.column(attribute), attribute, declared)
-        reached.append(_reached(passed, codes, len(declared) + 1))
+        reached.append(_reached(counted.table(attribute, PASSED)))
         names += [attribute] * (len(declared) + 1)
         groups += [*declared, None]
     return _rows(names, groups, np.concatenate(reached), confidence)
+
+
+def joint_losses(images: pa.Table, attributes: Sequence[str], categories: Mapping[str, Sequence[str]]) -> JointCounts:
+    """Images, as for `losses`, counted by the attributes and by the stages they passed."""
+    for column in (*_NEEDED, *attributes):
+        if column not in images.column_names:
+            raise ConfigError(f"the images table has no column {column}: join it before counting losses")
+    for attribute in attributes:
+        if attribute not in categories:
+            raise ConfigError(f"attribute {attribute} has no categories: declare them, or leave it out")
+    by_attribute = joint_counts(images, list(dict.fromkeys(attributes)), categories)
+    codes = np.column_stack([by_attribute.codes, _stages_passed(images)])
+    return JointCounts({**by_attribute.categories, PASSED: PASSED_STAGES}, codes, by_attribute.n)
 
 
 def _stages_passed(images: pa.Table) -> npt.NDArray[np.int64]:
@@ -86,11 +98,10 @@ def _flags(condition: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     return np.array(condition.fill_null(False).to_numpy(), np.bool_)
 
 
-def _reached(passed: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], n_groups: int) -> npt.NDArray[np.int64]:
-    """Images of each group that passed at least 0 … 4 stages: shape (n_groups, 5)."""
-    depth = len(STAGES) + 1
-    ended = np.bincount(codes * depth + passed, minlength=n_groups * depth).reshape(n_groups, depth)
-    return ended[:, ::-1].cumsum(axis=1)[:, ::-1]
+def _reached(ended: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Images of each group that passed at least 0 … 4 stages, (groups, 5), of those that passed so many and no more;
+    the last column of `ended` (groups, 6) is that of a missing value, which does not occur."""
+    return ended[:, -2::-1].cumsum(axis=1)[:, ::-1]
 
 
 def _rows(

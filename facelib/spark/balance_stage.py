@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from facelib.errors import ConflictError, ObjectNotFoundError
 from facelib.reports.balance import balance_cells, balance_summary, check_reference
 from facelib.reports.label_file import LabelColumns, declared_categories, read_label_file
-from facelib.reports.labels import SUBJECT, image_of_key, label_rows
+from facelib.reports.labels import image_of_key, label_rows
 from facelib.reports.losses import losses
-from facelib.reports.units import cluster_units, face_units, image_units, values_by_image
+from facelib.spark.audit_units import audit_units, label_values
 from facelib.spark.context import StageContext
 from facelib.spark.listing import Listing
 from facelib.spark.pipeline_config import AuditSettings
 from facelib.storage import ObjectStore, StorageSettings, open_store
-from schemas.tables import BALANCE, BALANCE_SUMMARY, CLUSTERS, FACES, IMAGES, LABELS, LOSSES
+from schemas.tables import BALANCE, BALANCE_SUMMARY, LABELS, LOSSES
 
 _SECRET = "store/subject.key"
 
@@ -75,45 +74,16 @@ def _secret(store: ObjectStore) -> bytes:
 
 
 def balance_stage(context: StageContext) -> None:
-    """Write `balance`, `balance_summary` and `losses` from the run's tables."""
+    """Write `balance`, `balance_summary` and `losses` from the run's tables, which are counted in tasks."""
     with context.stage("balance") as facts:
-        labels = context.read_arrow(LABELS)
-        attributes = [a for a in _in_order(labels.column("attribute").to_pylist()) if a != SUBJECT]
         audit = context.config.audit
-        values = values_by_image(labels, attributes)
-        images = context.read_arrow(IMAGES, ["image_id", "status", "reason", "n_faces"])
-        clusters = context.read_arrow(CLUSTERS, ["face_id", "image_id", "cluster_id", "role"])
-        faces, owners = (clusters.column(n).to_pylist() for n in ("face_id", "image_id"))
-        units = {
-            "image": image_units(images.column("image_id").to_pylist(), values),
-            "face": face_units(faces, owners, values),
-            "cluster": cluster_units(faces, owners, clusters.column("cluster_id").to_pylist(), values),
-        }
-        categories = declared_categories(units["image"], audit.categories)
+        categories = declared_categories(label_values(context), audit.categories)
+        attributes = list(categories)
+        images, units = audit_units(context, categories)
         limits: dict[str, Any] = {"flag_below": audit.flag_below, "flag_above": audit.flag_above}
         cells = balance_cells(units, attributes, categories, audit.min_cell, reference=audit.reference, **limits)
         summary = balance_summary(units, attributes, categories, audit.min_cell)
-        lost = losses(_outcomes(context, images, clusters, units["image"]), attributes, categories)
+        lost = losses(images, attributes, categories)
         facts["balance"] = context.write_arrow(cells, BALANCE)
         facts["summary"] = context.write_arrow(summary, BALANCE_SUMMARY)
         facts["losses"] = context.write_arrow(lost, LOSSES)
-
-
-def _outcomes(context: StageContext, images: pa.Table, clusters: pa.Table, values: pa.Table) -> pa.Table:
-    """Images with the number of usable and of clustered faces, and their attribute values."""
-    faces = context.read_arrow(FACES, ["image_id", "is_usable"])
-    usable = _count(faces.filter(faces.column("is_usable")), "n_usable")
-    clustered = _count(clusters.filter(pc.not_equal(clusters.column("role"), "noise")), "n_clustered")
-    for name in values.column_names:
-        images = images.append_column(name, values.column(name))
-    images = images.join(usable, "image_id", join_type="left outer")
-    return images.join(clustered, "image_id", join_type="left outer")
-
-
-def _count(rows: pa.Table, name: str) -> pa.Table:
-    counts = rows.select(["image_id"]).group_by("image_id").aggregate([([], "count_all")])
-    return counts.select(["image_id", "count_all"]).rename_columns(["image_id", name])
-
-
-def _in_order(values: list[str]) -> list[str]:
-    return list(dict.fromkeys(values))

@@ -438,3 +438,16 @@ def test_the_record_keeps_the_settings_that_made_the_clusters(runs: Runs, archiv
     balance = ("balance", "--output", runs.output.uri, "--run", runs.unpublished)
     assert facelib(*balance, *SHARDS, *label_options(archive)) == 0
     assert runs.output.record(runs.unpublished)["stages"]["cluster"]["settings"]["neighbours"] == 70
+
+
+def test_groups_counted_in_tasks_are_those_counted_on_the_driver(
+    runs: Runs, archive: PlantedArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    balance = ("balance", "--output", runs.output.uri, "--run", runs.unpublished, *label_options(archive))
+    assert facelib(*balance, *SHARDS) == 0
+    names = ("balance", "balance_summary", "losses")
+    expected = {name: runs.output.rows(name, runs.unpublished) for name in names}
+    assert all(len(rows) > 4 for rows in expected.values())
+    monkeypatch.setattr("facelib.spark.audit_units.DRIVER_IMAGES", 0)
+    assert facelib(*balance, *SHARDS) == 0
+    assert {name: runs.output.rows(name, runs.unpublished) for name in names} == expected

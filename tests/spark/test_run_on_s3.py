@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from conftest import Output, facelib, label_options
@@ -14,6 +15,7 @@ from facelib.clusters.agreement import pairwise_scores
 from facelib.demo.archive import PlantedArchive
 from facelib.demo.s3_server import S3Server
 from facelib.ids import face_id
+from facelib.storage import open_store
 from schemas import TABLES
 from schemas.arrow import arrow_schema
 
@@ -157,5 +159,12 @@ def test_run_record_says_what_was_done(output: Output) -> None:
     record = output.record()
     assert (record["status"], record["exit_code"]) == ("published", 0)
     assert record["config"]["cluster"]["false_edges_per_face"] == 0.04
-    assert set(record["stages"]) == {"extract", "images", "embed", "cluster", "labels", "balance", "check"}
+    assert set(record["stages"]) == {"extract", "images", "embed", "cluster", "labels", "balance", "check", "report"}
     assert record["tables"]["images"]["rows"] == len(output.rows("images"))
+
+
+def test_the_report_lies_beside_the_tables_and_can_be_made_again(output: Output, tmp_path: Path) -> None:
+    page = open_store(output.uri).get(f"runs/{output.current}/report.html")
+    assert b"Who is in the archive" in page
+    assert facelib("report", "--output", output.uri, "--to", str(tmp_path / "report.html")) == 0
+    assert (tmp_path / "report.html").read_bytes() == page
