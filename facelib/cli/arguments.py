@@ -6,7 +6,7 @@ import argparse
 
 import facelib
 from facelib.cli.parser import Parser, add_command, names
-from facelib.cli.query_arguments import add_clusters, add_enrol, add_evaluate, add_export, add_identify
+from facelib.cli.query_arguments import add_clusters, add_enrol, add_evaluate, add_export, add_identify, add_report
 
 DESCRIPTION = "Batch analytics of face-image archives: identity clusters and balance reports in Parquet."
 STAGES = {
@@ -14,7 +14,7 @@ STAGES = {
     "embed": "compute embeddings of extracted faces",
     "cluster": "group faces into identity clusters",
     "balance": "join labels, compute balance and losses",
-    "check": "run the data-quality gate and publish",
+    "check": "run the data-quality gate, write the report and publish",
 }
 
 
@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     rescore = add_command(commands, "rescore", "a new run from what an earlier one extracted, with other thresholds")
     rescore.add_argument("--run", metavar="RUN_ID", help="the earlier run (default: the published one)")
     _clustering(rescore)
+    add_report(add_command(commands, "report", "the report of a finished run once more, as a file of your choice"))
     add_export(add_command(commands, "export", "write a retraining set: chips, labels and weights"))
     add_clusters(commands)
     add_enrol(commands)

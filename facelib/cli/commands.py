@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
         _stage("embed")(context)
         _stage("balance", "label_stage")(context, listing, source)
         _stage("cluster")(context, given)
-        _stage("balance")(context)
-        _stage("check")(context)
+        for name in ("balance", "check", "report"):
+            _stage(name)(context)
         publish(context)
     return 0
 
@@ -76,9 +76,10 @@ def balance(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """`facelib check`: the gate, then publication."""
+    """`facelib check`: the gate, the report, then publication."""
     with continued_run(arguments) as context:
-        _stage("check")(context)
+        for name in ("check", "report"):
+            _stage(name)(context)
         publish(context)
     return 0
 
@@ -98,7 +99,7 @@ def rescore(arguments: argparse.Namespace) -> int:
         _stage("rescore")(context, earlier)
         _stage("embed")(context)
         _stage("cluster")(context, given)
-        for name in ("balance", "check"):
+        for name in ("balance", "check", "report"):
             _stage(name)(context)
         publish(context)
     return 0
@@ -163,6 +164,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "balance": balance,
     "check": check,
     "rescore": rescore,
+    "report": _later("facelib.cli.report_command"),
     "export": _later("facelib.cli.export_command"),
     "clusters": _later("facelib.cli.clusters_command"),
     "enrol": _later("facelib.cli.enrol_command"),

@@ -7,6 +7,12 @@ import argparse
 from facelib.cli.parser import Parser, add_command, add_settings, count, names, positive
 
 
+def add_report(command: argparse.ArgumentParser) -> None:
+    """Arguments of `facelib report`."""
+    command.add_argument("--run", metavar="RUN_ID", help="run to report on (default: the published one)")
+    command.add_argument("--to", required=True, metavar="FILE", help="the report, one HTML file")
+
+
 def add_export(command: argparse.ArgumentParser) -> None:
     """Arguments of `facelib export`."""
     command.add_argument("--run", metavar="RUN_ID", help="run to export (default: the published one)")

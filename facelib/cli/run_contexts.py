@@ -108,4 +108,5 @@ def publish(context: StageContext) -> None:
     )
     record.end("published", 0, message)
     publish(context.store, record)
-    sys.stdout.write(f"run {record.run_id} {message}\ntables: {context.place.uri}/runs/{record.run_id}/\n")
+    where = f"{context.place.uri}/runs/{record.run_id}/"
+    sys.stdout.write(f"run {record.run_id} {message}\ntables: {where}\nreport: {where}report.html\n")

@@ -30,6 +30,8 @@ BENCHMARKS = {
     "readers": "benchmarks.readers",
     "normalisation": "benchmarks.normalisation",
     "planted": "benchmarks.planted",
+    "planted_beside": "benchmarks.planted_beside",
+    "planted_search": "benchmarks.planted_search",
     "coverage": "benchmarks.coverage",
     "added": "benchmarks.added",
     "group_tails": "benchmarks.group_tails",

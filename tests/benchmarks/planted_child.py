@@ -45,6 +45,14 @@ class Plan:
         return {"settings": dict(self.settings), "engine": self.engine, **request}
 
 
+_QUICK = Plan((1000, 2000), (1000,), ("arcface",), (0.9, 1.0), (("exact_faces", 1500), ("cells", 40)), "pool")
+
+
+def planned(quick: bool) -> Plan:
+    """The plan of all benchmarks on planted embeddings; tiny sizes when `quick`."""
+    return _QUICK if quick else Plan()
+
+
 WORDS = {
     "Spark": f"tasks of Spark on `local[{CORES},4]`, as `facelib cluster` runs, one thread each",
     "pool": f"a pool of {CORES} processes, one thread each",
@@ -147,3 +155,8 @@ def between(ascending: Sequence[float], count: int) -> float:
     """A distance with `count` of the ascending ones below it."""
     last = len(ascending) - 1
     return (ascending[min(max(count - 1, 0), last)] + ascending[min(count, last)]) / 2
+
+
+def agreement_words(found: Figures) -> tuple[str, ...]:
+    """Pairwise P, R and F, BCubed F and clusters to identities, for a table."""
+    return tuple(f"{v:.3f}" for v in (*found["pairwise"], found["bcubed"], found["ratio"]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from benchmarks.peer_venv import peer_venv
 from benchmarks.planted_child import (
     CORES,
@@ -10,11 +12,11 @@ from benchmarks.planted_child import (
     OURS_LIMIT_S,
     WORDS,
     Figures,
-    Plan,
     between,
     measured_apart,
     megabytes,
     oracle,
+    planned,
 )
 from benchmarks.planted_peers import JUDGED
 from benchmarks.results_file import Result
@@ -24,8 +26,12 @@ _FAISS = "faiss-cpu"
 _FALSE_EDGES = ClusterSettings().false_edges_per_face
 
 
-def table(plan: Plan, quick: bool) -> Result:
-    """Cells, IVF and HNSW at every size but the smallest."""
+PACKAGES = ("numpy", "pyspark")
+
+
+def run(data: Path | None, quick: bool = False) -> list[Result]:
+    """One table: cells, IVF and HNSW at every size but the smallest; every row comes from a program of its own."""
+    plan = planned(quick)
     venv = peer_venv([_FAISS], quick)
     methods = {"**facelib**, cells": "cells", "Faiss IVF": "IVF", "Faiss HNSW": "HNSW"}
     rows, gave_up = [], set[str]()
@@ -71,7 +77,7 @@ def table(plan: Plan, quick: bool) -> Result:
         "CPU s",
         "MB",
     )
-    return Result("Search for neighbours beside Faiss", columns, tuple(rows), notes, text_columns=2)
+    return [Result("Search for neighbours beside Faiss", columns, tuple(rows), notes, text_columns=2)]
 
 
 def _row(name: str, n: int, floor: float, found: Figures) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ COMMANDS = (
     "balance",
     "check",
     "rescore",
+    "report",
     "export",
     "clusters",
     "evaluate",
@@ -61,6 +62,7 @@ def test_every_command_is_parsed_and_can_be_run() -> None:
     needed = {
         "run": ["--images", "in"],
         "extract": ["--images", "in"],
+        "report": ["--to", "report.html"],
         "export": ["--to", "set"],
         "clusters": ["diff", "a", "b"],
         "evaluate": ["verification"],
