@@ -102,13 +102,14 @@ def cell_pairs(
 def fit_centroids(sample: FloatArray, count: int, seed: int, engine: Engine = LOCAL) -> FloatArray:
     """Unit centroids of `count` cells, (count, d): spherical k-means (Dhillon and Modha, 2001) from random rows."""
     random = np.random.default_rng(seed)
-    centroids = sample[np.sort(random.permutation(len(sample))[:count])].copy()
+    centroids = sample[np.sort(random.permutation(len(sample))[:count])]
     for _ in range(_ITERATIONS):
         nearest = nearest_cell(sample, centroids, engine)
         order = np.argsort(nearest, kind="stable")
         present, starts = np.unique(nearest[order], return_index=True)
         sums = np.add.reduceat(sample[order].astype(np.float64), starts, axis=0)
         length = np.linalg.norm(sums, axis=1, keepdims=True)
+        centroids = centroids.copy()  # the engine has shared the old ones
         centroids[present] = np.divide(sums, length, where=length > 0, out=np.zeros_like(sums))
     return centroids
 

@@ -24,8 +24,8 @@ class Engine(Protocol):
         items: Sequence[T],
         arrays: Mapping[str, Array],
     ) -> list[list[Array]]:
-        """`function(arrays, item)` for each item, in order. `arrays` are large and the same for all; the function must
-        not change them, and must be one of a module."""
+        """`function(arrays, item)` for each item, in order. `arrays` are large and the same for all; neither the
+        function nor, afterwards, the caller may change them. The function must be one of a module."""
         ...
 
     def components(self, n: int, u: IntArray, v: IntArray) -> IntArray:

@@ -108,6 +108,7 @@ def test_clusters_do_not_depend_on_the_engine_the_order_or_the_cores(
         monkeypatch.setattr(task_engine, "run_each", way)
         watched = Watched(spark, str(tmp_path / f"engine-{seed}"))
         found = clustered(watched.engine, np.random.default_rng(seed).permutation(N))
+        assert found.summary == expected.summary
         steps = {description.partition(" ")[0] for description, tasks in watched.jobs.items() if tasks > 1}
         assert steps == {"surroundings", "neighbours", "cells", "ranks", "pairs", "communities"}
         assert found.clusters.equals(expected.clusters)

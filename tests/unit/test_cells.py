@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy.cluster.vq import kmeans2
 
 from facelib.clusters import cells
 from facelib.clusters.cells import CellPairs, Probes, cell_pairs, choose_probes, fit_centroids
-from facelib.clusters.engine import blocks
+from facelib.clusters.engine import LOCAL, LocalEngine, blocks
 from facelib.clusters.neighbours import exact_neighbours, normalise
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.space import Space
@@ -275,3 +276,23 @@ def test_zero_rows_are_like_nothing() -> None:
     assert not np.isin(found.edges.u, np.arange(100, 130)).any()
     assert not np.isin(found.edges.v, np.arange(100, 130)).any()
     assert np.isfinite(fit_centroids(unit, 12, 1)).all()
+
+
+class SharingEngine(LocalEngine):
+    """Keeps what an array held when it was first given, as an engine does that sends arrays to other machines."""
+
+    def __init__(self) -> None:
+        self._shared: dict[int, tuple[Any, Any]] = {}
+
+    def run(self, description: str, function: Any, items: Any, arrays: Any) -> list[list[Any]]:
+        for array in arrays.values():
+            self._shared.setdefault(id(array), (array, array.copy()))
+        return super().run(description, function, items, {n: self._shared[id(a)][1] for n, a in arrays.items()})
+
+
+def test_arrays_are_not_changed_after_an_engine_has_them() -> None:
+    unit, space = _faces(1000)
+    settings = _settings(40, probes=1, recall=0.9)
+    found, expected = (cell_pairs(unit, space, FLOOR, settings, engine) for engine in (SharingEngine(), LOCAL))
+    assert found.probes == expected.probes
+    np.testing.assert_array_equal(found.edges.u, expected.edges.u)
