@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from parsed_page import Page
 
 from facelib.clusters.assign import assign
 from facelib.clusters.cohesion import least_alike, mean_pair_similarities
@@ -20,26 +20,6 @@ pytestmark = pytest.mark.unit
 HOSTILE = "s3://b/\"><script>alert(1)</script><img src=http://evil.example/x onerror='x'>&amp;.jpg"
 FACE = SheetFace("f-0", HOSTILE, "core", 0.98765, 0.5, b"\xff\xd8jpeg")
 SHEET = Sheet("c1", 3, 2, 1, 0.9, None, (FACE, replace(FACE, face_id="f-1", chip=None)))
-
-
-class Page(HTMLParser):
-    """The tags, their attributes, and the text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def pages() -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from xml.etree.ElementTree import fromstring
 
 import pytest
+from parsed_page import Page
 from report_specimen import Specimen, report_input, with_group_curves
 
 from facelib.reports.html.chapter import ReportInput
@@ -35,26 +35,6 @@ TAGS = {
     "ol", "li", "a", "strong", "small", "span", "div", "br", "table", "caption", "thead", "tbody", "tr", "th", "td",
     "svg", "desc", "line", "text", "circle", "rect", "path", "polyline", "polygon",
 }  # fmt: skip
-
-
-class Page(HTMLParser):
-    """The tags, their attributes, and the text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def hostile_input() -> ReportInput:
