@@ -69,8 +69,12 @@ def _on_driver(context: StageContext, categories: Categories) -> Counted:
         outcomes = outcomes.append_column(name, _rows_per_image(images, rows))
     for name in attributes:
         outcomes = outcomes.append_column(name, units["image"].column(name))
-    counted = {unit: joint_counts(table, attributes, categories) for unit, table in units.items()}
-    return joint_losses(outcomes, attributes, categories), counted
+    counted = joint_losses(outcomes, attributes, categories)
+    return counted, {
+        "image": counted.of(*attributes),
+        "face": joint_counts(units["face"], attributes, categories),
+        "cluster": joint_counts(units["cluster"], attributes, categories),
+    }
 
 
 def _rows_per_image(images: pa.Table, rows: pa.Table) -> pa.Array:

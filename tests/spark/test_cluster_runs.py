@@ -444,6 +444,7 @@ def test_groups_counted_in_tasks_are_those_counted_on_the_driver(
     runs: Runs, archive: PlantedArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     balance = ("balance", "--output", runs.output.uri, "--run", runs.unpublished, *label_options(archive))
+    assert runs.cluster() == 0
     assert facelib(*balance, *SHARDS) == 0
     names = ("balance", "balance_summary", "losses")
     expected = {name: runs.output.rows(name, runs.unpublished) for name in names}
