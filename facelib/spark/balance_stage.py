@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from facelib.audit.settings import AuditSettings
 from facelib.errors import ConflictError, ObjectNotFoundError
 from facelib.reports.balance import balance_cells, balance_summary, check_reference
 from facelib.reports.label_file import LabelColumns, declared_categories, read_label_file
@@ -17,11 +19,15 @@ from facelib.reports.losses import losses
 from facelib.spark.audit_units import audit_units, label_values
 from facelib.spark.context import StageContext
 from facelib.spark.listing import Listing
-from facelib.spark.pipeline_config import AuditSettings
 from facelib.storage import ObjectStore, StorageSettings, open_store
 from schemas.tables import BALANCE, BALANCE_SUMMARY, LABELS, LOSSES
 
 _SECRET = "store/subject.key"
+
+Audit = Callable[[StageContext, dict[str, tuple[str, ...]]], dict[str, Any]]
+AUDITS: tuple[Audit, ...] = ()
+"""What follows the balance, in order: each writes its tables, given the categories of every attribute, and returns
+what to note in the record."""
 
 
 @dataclass(frozen=True)
@@ -87,3 +93,5 @@ def balance_stage(context: StageContext) -> None:
         facts["balance"] = context.write_arrow(cells, BALANCE)
         facts["summary"] = context.write_arrow(summary, BALANCE_SUMMARY)
         facts["losses"] = context.write_arrow(lost, LOSSES)
+        for audit in AUDITS:
+            facts.update(audit(context, categories))

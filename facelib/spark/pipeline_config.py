@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from facelib.audit.settings import AuditSettings
 from facelib.clusters.duplicate_settings import DuplicateSettings
 from facelib.clusters.settings import ClusterSettings
 from facelib.config import load_config
@@ -27,18 +28,6 @@ class EmbedSettings:
 
     model: str = "dlib_resnet_v1"
     mirror: bool = True
-
-
-@dataclass(frozen=True)
-class AuditSettings:
-    """`categories`: declared categories by attribute; `reference`: shares to compare with;
-    `min_cell`: smaller counts are withheld; a ratio outside the two flag limits is flagged."""
-
-    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    reference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    min_cell: int = 0
-    flag_below: float = 0.8
-    flag_above: float = 1.25
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ import pyarrow as pa
 import pytest
 
 from facelib.audit.group_tails import group_rates
+from facelib.audit.settings import AuditSettings
 from facelib.clusters.evidence import Evidence
 from facelib.clusters.floor import FloorEstimate
 from facelib.clusters.neighbours import normalise
 from facelib.clusters.space import Space
 from facelib.reports.threshold_curve import similarities
 from facelib.spark.group_curves import curve
-from facelib.spark.pipeline_config import AuditSettings, PipelineConfig
+from facelib.spark.pipeline_config import PipelineConfig
 
 pytestmark = pytest.mark.unit
 

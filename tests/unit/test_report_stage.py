@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from facelib.audit.settings import AuditSettings
 from facelib.cli.main import main
 from facelib.config import config_dict
 from facelib.reports.balance import balance_cells, balance_summary
 from facelib.reports.conservation import conserve
 from facelib.reports.losses import losses
 from facelib.spark.context import StageContext
-from facelib.spark.pipeline_config import AuditSettings, EmbedSettings, PipelineConfig
+from facelib.spark.pipeline_config import EmbedSettings, PipelineConfig
 from facelib.spark.report_stage import report_key, report_stage, run_facts
 from facelib.spark.run_record import RunRecord, publish
 from facelib.spark.tables import Place
