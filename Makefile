@@ -19,8 +19,10 @@ $(READY): $(LOCK) pyproject.toml
 demo: setup
 	$(BIN)/facelib demo
 
+# Files of tests go to so many processes, the slow ones of tests/spark first.
+JOBS ?= 2
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # The core (all but petastorm) on the newest supported pyspark, pyarrow and numpy.
 test-modern:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from facelib.reasons import FaceReason, ImageReason
+from schemas.audit_tables import ASSOCIATIONS, BALANCE, BALANCE_SUMMARY, LOSSES
+from schemas.columns import FACE_ID, IMAGE_ID, light_table
 from schemas.contract import Column, Table, Type
+from schemas.error_tables import ERROR_RATES, ERROR_SUMMARY
+from schemas.label_tables import LABEL_MISSINGNESS, LABEL_PLAN, PREDICTED_SHARES
+from schemas.plan_tables import SAMPLING_PLAN, SAMPLING_PLAN_SUMMARY
 
 _S, _I, _F, _D, _B, _T = Type.STRING, Type.INT64, Type.FLOAT32, Type.FLOAT64, Type.BOOL, Type.TIMESTAMP
-
-RUN_ID = Column("run_id", _S, "the run that wrote the row")
-IMAGE_ID = Column("image_id", _S, "object version: digest of uri and etag")
-FACE_ID = Column("face_id", _S, "image_id, a hyphen, and the index of the face (0 = most prominent: large and central)")
 
 IMAGE_MEASURES = (
     Column("content_sha256", _S, "SHA-256 of the bytes; null when they were not read", nullable=True),
@@ -115,15 +116,9 @@ FACE_MEASURES = (
     Column("is_usable", _B, "good enough to found a cluster"),
     Column("reason", _S, "why it is not usable; null when it is", nullable=True, values=tuple(FaceReason)),
 )
-_UNIT_VALUES = ("image", "face", "cluster")
 _SHARE = ("0–1", True, 0, 1)
 
-
-def _table(name: str, row: str, key: tuple[str, ...], *columns: Column, version: int = 1) -> Table:
-    return Table(name, version, row, key, (RUN_ID, *columns))
-
-
-IMAGES = _table(
+IMAGES = light_table(
     "images",
     "listed object version, always, whatever became of it",
     ("image_id",),
@@ -149,8 +144,8 @@ IMAGES = _table(
     Column("shard", _S, "extracted shard file that holds the image"),
     version=2,
 )
-FACES = _table("faces", "detected face", ("face_id",), FACE_ID, IMAGE_ID, *FACE_MEASURES, version=2)
-LABELS = _table(
+FACES = light_table("faces", "detected face", ("face_id",), FACE_ID, IMAGE_ID, *FACE_MEASURES, version=2)
+LABELS = light_table(
     "labels",
     "image × attribute",
     ("image_id", "attribute", "source"),
@@ -159,7 +154,7 @@ LABELS = _table(
     Column("value", _S, "category of the image's main face; null when the label is missing", nullable=True),
     Column("source", _S, "where the value comes from", values=("declared", "annotated", "measured", "predicted")),
 )
-CLUSTERS = _table(
+CLUSTERS = light_table(
     "clusters",
     "face, noise too",
     ("face_id",),
@@ -207,7 +202,7 @@ CLUSTERS = _table(
     Column("is_cohort", _B, "whether the face is one of those against which surroundings were measured"),
     version=2,
 )
-CLUSTER_LINEAGE = _table(
+CLUSTER_LINEAGE = light_table(
     "cluster_lineage",
     "pair of clusters of this and the previous run that share faces, cluster born, or cluster retired; "
     "none without a previous run",
@@ -233,7 +228,7 @@ CLUSTER_LINEAGE = _table(
     Column("n_previous", _I, "faces of the previous cluster in the previous run; null when born", "", True, 1),
     Column("n_current", _I, "faces of the cluster in this run; null when retired", "", True, 1),
 )
-EDGES = _table(
+EDGES = light_table(
     "edges",
     "accepted pair",
     ("face_a", "face_b"),
@@ -250,7 +245,7 @@ EDGES = _table(
     ),
     version=2,
 )
-THRESHOLD_CURVE = _table(
+THRESHOLD_CURVE = light_table(
     "threshold_curve",
     "similarity around the floor, for the whole archive and for each labelled group",
     ("attributes", "groups", "similarity"),
@@ -311,61 +306,7 @@ THRESHOLD_CURVE = _table(
     Column("copies_ci_high", _D, "upper end", *_SHARE),
     version=2,
 )
-BALANCE = _table(
-    "balance",
-    "unit × group cell",
-    ("unit", "attributes", "groups"),
-    Column("unit", _S, "what is counted", values=_UNIT_VALUES),
-    Column("attributes", Type.LIST_STRING, "one attribute, or a pair"),
-    Column("groups", Type.LIST_STRING, "the category of each attribute; a null element is the missing cell"),
-    Column("n", _I, "units in the cell; null when suppressed", nullable=True, minimum=0),
-    Column("share", _D, "n over all units, missing ones included", *_SHARE),
-    Column("ci_low", _D, "lower end of the Wilson 95 % interval of share", *_SHARE),
-    Column("ci_high", _D, "upper end", *_SHARE),
-    Column("reference_share", _D, "share to compare with; null when none was given", *_SHARE),
-    Column("ratio", _D, "share among known units over reference_share; null without reference", "", True, 0),
-    Column(
-        "is_flagged", _B, "ratio outside audit.flag_below … audit.flag_above; null without reference", nullable=True
-    ),
-    Column("is_suppressed", _B, "0 < n < audit.min_cell, so the figures are withheld"),
-    Column("estimator", _S, "how the figure was made", values=("count",)),
-)
-BALANCE_SUMMARY = _table(
-    "balance_summary",
-    "unit × attribute set",
-    ("unit", "attributes"),
-    Column("unit", _S, "what is counted", values=_UNIT_VALUES),
-    Column("attributes", Type.LIST_STRING, "one attribute, or a pair"),
-    Column("n", _I, "units", minimum=0),
-    Column("n_missing", _I, "units without a value for an attribute of the set", minimum=0),
-    Column("categories", _I, "declared cells", minimum=0),
-    Column("categories_present", _I, "declared cells with n > 0", minimum=0),
-    Column("shannon_nats", _D, "Shannon entropy of the known shares", "nat", True, 0),
-    Column("evenness", _D, "shannon_nats over the logarithm of the number of declared cells", *_SHARE),
-    Column("effective_categories", _D, "1/Σp² of the known shares", "", True, 0),
-    Column(
-        "imbalance_ratio",
-        _D,
-        "largest over smallest declared cell; null when the smallest is empty or withheld",
-        "",
-        True,
-        1,
-    ),
-)
-LOSSES = _table(
-    "losses",
-    "stage × group",
-    ("stage", "attribute", "group"),
-    Column("stage", _S, "where images are lost", values=("decode", "detect", "quality", "cluster")),
-    Column("attribute", _S, "null for all images together", nullable=True),
-    Column("group", _S, "category; null is the missing cell, or all images when attribute is null", nullable=True),
-    Column("n_in", _I, "images that reached the stage", minimum=0),
-    Column("n_out", _I, "images that passed it", minimum=0),
-    Column("rate", _D, "(n_in − n_out) / n_in; null when n_in is 0", *_SHARE),
-    Column("ci_low", _D, "lower end of the Wilson 95 % interval of rate", *_SHARE),
-    Column("ci_high", _D, "upper end", *_SHARE),
-)
-CHECKS = _table(
+CHECKS = light_table(
     "checks",
     "expectation",
     ("suite", "table_name", "column_name", "expectation"),
@@ -430,6 +371,14 @@ TABLES: dict[str, Table] = {
         BALANCE,
         BALANCE_SUMMARY,
         LOSSES,
+        ASSOCIATIONS,
+        ERROR_RATES,
+        ERROR_SUMMARY,
+        PREDICTED_SHARES,
+        LABEL_MISSINGNESS,
+        LABEL_PLAN,
+        SAMPLING_PLAN,
+        SAMPLING_PLAN_SUMMARY,
         CHECKS,
         EXTRACTED,
         EMBEDDINGS,

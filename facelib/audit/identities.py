@@ -48,6 +48,13 @@ def image_gini(images: npt.ArrayLike) -> float | None:
     return max(0.0, float((ranks * (x / x.sum())).sum() / x.size))
 
 
+def weighted_gini(images: npt.ArrayLike, times: npt.ArrayLike) -> float:
+    """`image_gini` of identities counted by their images: `images` ascending, (h,) > 0, of `times` identities each."""
+    x, t = np.asarray(images, np.float64), np.asarray(times, np.float64)
+    n, before = t.sum(), np.cumsum(t) - t
+    return max(0.0, float((x * t * (2 * before + t - n)).sum() / (n * (x * t).sum())))
+
+
 def image_quantiles(images: npt.ArrayLike, at: npt.ArrayLike = QUANTILES) -> Float64:
     """Images per identity at the quantiles `at` (0–1): the smallest number that this part of identities do not exceed.
 

@@ -32,6 +32,24 @@ class JointCounts:
         if self.codes.shape != (len(self.n), len(sizes)) or (self.codes < 0).any() or (self.codes > sizes).any():
             raise ConfigError("the counts of the audit do not fit the declared categories: count them again")
 
+    @classmethod
+    def counted(cls, categories: Mapping[str, Sequence[str]], codes: IntArray) -> JointCounts:
+        """Units with these codes (units, k), each combination in one row, sorted."""
+        if not codes.size:  # np.unique knows no rows without columns
+            return cls(categories, codes[:1].astype(np.int64), np.full(len(codes[:1]), len(codes), np.int64))
+        rows, n = np.unique(codes, axis=0, return_counts=True)
+        return cls(categories, rows.astype(np.int64), n.astype(np.int64))
+
+    def merged(self, other: JointCounts) -> JointCounts:
+        """The units of both, each combination in one row, sorted."""
+        codes, counts = np.concatenate([self.codes, other.codes]), np.concatenate([self.n, other.n])
+        if not codes.size:
+            return JointCounts(self.categories, codes[:1], counts.sum(keepdims=True)[: len(codes)])
+        rows, at = np.unique(codes, axis=0, return_inverse=True)
+        n = np.zeros(len(rows), np.int64)
+        np.add.at(n, at.ravel(), counts)
+        return JointCounts(self.categories, rows, n)
+
     @property
     def units(self) -> int:
         """All units."""
@@ -52,6 +70,6 @@ class JointCounts:
         return JointCounts({a: self.categories[a] for a in attributes}, self.codes[:, columns], self.n)
 
 
-def attribute_sets(attributes: Sequence[str]) -> list[tuple[str, ...]]:
-    """The sets that are audited: single attributes, then all pairs."""
-    return [*((a,) for a in attributes), *combinations(attributes, 2)]
+def attribute_sets(attributes: Sequence[str], triples: Sequence[tuple[str, ...]] = ()) -> list[tuple[str, ...]]:
+    """The sets that are audited: single attributes, then all pairs, then the chosen triples."""
+    return [*((a,) for a in attributes), *combinations(attributes, 2), *triples]

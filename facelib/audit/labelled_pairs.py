@@ -88,12 +88,15 @@ def sampled(faces: LabelledFaces, most_faces: int, seed: int) -> LabelledFaces:
 
     The subjects are taken in a random order, each with all its faces, as long as they fit.
     """
-    if faces.n_faces <= most_faces:
-        return faces
-    sizes = np.bincount(faces.subject)
+    return faces if faces.n_faces <= most_faces else faces.only(sampled_rows(faces.subject, most_faces, seed))
+
+
+def sampled_rows(subject: IntArray, most_faces: int, seed: int) -> IntArray:
+    """Rows of the faces of `sampled`, ascending; `subject` (n,) counts from 0."""
+    sizes = np.bincount(subject)
     order = np.random.default_rng(seed).permutation(len(sizes))
-    taken = order[np.cumsum(sizes[order]) <= most_faces]
-    return faces.only(np.flatnonzero(np.isin(faces.subject, taken)))
+    taken = order[np.cumsum(sizes[order]) <= most_faces] if len(subject) > most_faces else order
+    return np.flatnonzero(np.isin(subject, taken))
 
 
 def tiles(faces: LabelledFaces) -> Iterator[Tile]:

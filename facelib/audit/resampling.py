@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
 from facelib.audit.intervals import wilson
+from facelib.audit.moments import ShareMoments, merged, weighted_counts
 from facelib.errors import ConfigError
 
 Float64 = npt.NDArray[np.float64]
@@ -104,7 +105,7 @@ def row_kinds(counts: Sparse) -> Int64:
     return found
 
 
-def share_intervals(clusters: Patterns, confidence: float = 0.95) -> ShareIntervals:
+def share_intervals(clusters: Patterns | ShareMoments, confidence: float = 0.95) -> ShareIntervals:
     """Wilson score interval of each category's share at the effective number of units N / d of its design effect d.
 
     d is the larger of two. Kish's 1 + ρ(m − 1) takes all clusters together: m = Σ n² / Σ n is the mean size of
@@ -125,27 +126,35 @@ def share_intervals(clusters: Patterns, confidence: float = 0.95) -> ShareInterv
     24 (1998) 193–201, and N. Dean and M. Pagano, Journal of Survey Statistics and Methodology 3 (2015) 484–503
     (intervals at an effective sample size).
     """
-    counts, times = clusters.counts.astype(np.float64), clusters.times
-    totals = clusters.totals.astype(np.float64)
-    holding = np.asarray(times @ (clusters.counts > 0), np.int64)
+    moments = moments_of(clusters) if isinstance(clusters, Patterns) else clusters
+    totals, holding = moments.n.astype(np.float64), moments.identities
     total = totals.sum()
     if total == 0:
         nan = np.full(totals.size, np.nan)
         return ShareIntervals(nan, nan, nan, nan, holding)
     share = totals / total
-    size = np.asarray(counts.sum(axis=1))
-    squares = np.asarray(times @ counts.power(2))
-    pairs = float(times @ size**2) - total
+    squares = moments.own_squares
+    pairs = moments.squares - total
     chance = float(share @ share)
     rho = 1.0
     if pairs > 0 and chance < 1:
         rho = max(0.0, (float(squares.sum() - total) / pairs - chance) / (1 - chance))
     kish = 1 + rho * pairs / total
-    variance = squares - 2 * share * ((times * size) @ counts) + share**2 * (pairs + total)
+    variance = squares - 2 * share * moments.cross + share**2 * moments.squares
     own = np.divide(variance, total * share * (1 - share), out=np.zeros(share.size), where=(share > 0) & (share < 1))
     effect = np.maximum(own, kish)
     low, high = wilson(totals / effect, total / effect, confidence)
     return ShareIntervals(share, low, high, effect, holding)
+
+
+def moments_of(clusters: Patterns) -> ShareMoments:
+    """The same clusters as moments."""
+    entries = clusters.counts.tocoo()
+    size = np.asarray(clusters.counts.sum(axis=1)).astype(np.float64)
+    held = np.column_stack([entries.col, entries.data, clusters.times[entries.row]]).astype(np.int64)
+    cells = clusters.counts.shape[1]
+    cross = weighted_counts(held[:, 0], held[:, 1] * (clusters.times * size)[entries.row], cells)
+    return ShareMoments(cells, cross, float(clusters.times @ size**2), merged(held))
 
 
 def cluster_bootstrap(

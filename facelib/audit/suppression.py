@@ -66,6 +66,8 @@ def suppress(
 
 def _hidden(new: TableSystem, min_cell: int, runs: Sequence[Run], min_change: int, whole: Run | None) -> Bool:
     none = np.zeros(new.counts.size, np.bool_)
+    if new.total == 0:
+        return none
     added = [abs(new.total - run.system.total) for run in runs if run.direction(Run(new, ~none)) != 0]
     if 0 < new.total < min_cell or any(0 < units < min_change for units in added):
         return ~none

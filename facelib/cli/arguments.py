@@ -6,7 +6,16 @@ import argparse
 
 import facelib
 from facelib.cli.parser import Parser, add_command, names
-from facelib.cli.query_arguments import add_clusters, add_enrol, add_evaluate, add_export, add_identify, add_report
+from facelib.cli.query_arguments import (
+    add_balance_diff,
+    add_clusters,
+    add_enrol,
+    add_evaluate,
+    add_export,
+    add_identify,
+    add_label_plan,
+    add_report,
+)
 
 DESCRIPTION = "Batch analytics of face-image archives: identity clusters and balance reports in Parquet."
 STAGES = {
@@ -35,6 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
             stage.add_argument("--run", metavar="RUN_ID", help="run to continue (default: the newest)")
         if name == "balance":
             _labels(stage)
+            add_label_plan(stage)
+            add_balance_diff(stage)
         if name == "cluster":
             _clustering(stage)
     rescore = add_command(commands, "rescore", "a new run from what an earlier one extracted, with other thresholds")

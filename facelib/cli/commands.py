@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from facelib.cli.label_plan_command import check_carried_out, check_options, plan_of_run, plan_to_file
 from facelib.cli.label_source import label_source
 from facelib.cli.run_contexts import config_of, continued_run, new_run, pause, publish, recorded, spark_session
 from facelib.config import config_dict, config_hash
@@ -14,8 +15,8 @@ from facelib.errors import ConfigError
 from facelib.storage import is_manifest, open_store
 
 if TYPE_CHECKING:
-    from facelib.spark.balance_stage import LabelSource
     from facelib.spark.cluster_inputs import ClusterInputs
+    from facelib.spark.label_stage import LabelSource
     from facelib.spark.listing import Listing
     from facelib.spark.pipeline_config import PipelineConfig
 
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     with spark_session(config) as spark, new_run(arguments, config, spark, listing) as context:
         _stage("extract")(context, listing)
         _stage("embed")(context)
-        _stage("balance", "label_stage")(context, listing, source)
+        _stage("label")(context, listing, source)
         _stage("cluster")(context, given)
         for name in ("balance", "check", "report"):
             _stage(name)(context)
@@ -64,13 +65,21 @@ def cluster(arguments: argparse.Namespace) -> int:
 
 
 def balance(arguments: argparse.Namespace) -> int:
-    """`facelib balance`."""
+    """`facelib balance` and `facelib balance diff`."""
+    if arguments.action == "diff":
+        return _later("facelib.cli.balance_diff_command")(arguments)
+    check_options(arguments)
+    if arguments.to:
+        return plan_to_file(arguments)
     source = _label_source(arguments, config_of(arguments))
-    with continued_run(arguments) as context:
+    instead = "to plan labels of it, add --to FILE" if arguments.label_budget else ""
+    with continued_run(arguments, instead) as context:
         from facelib.spark.listing import listing_of_run
 
-        _stage("balance", "label_stage")(context, listing_of_run(context), source)
+        _stage("label")(context, listing_of_run(context), source)
         _stage("balance")(context)
+        if arguments.label_budget:
+            plan_of_run(context, arguments)
         pause(context, "balance")
     return 0
 
@@ -95,6 +104,7 @@ def rescore(arguments: argparse.Namespace) -> int:
     begun = earlier.arguments | {"rescored": earlier.run_id, "assignments": arguments.assignments}
     record = RunRecord.begin(earlier.images, begun, config_dict(config), config_hash(config))
     given = _cluster_inputs(arguments, config)
+    check_carried_out(config)
     with spark_session(config) as spark, recorded(record, arguments, config, spark) as context:
         _stage("rescore")(context, earlier)
         _stage("embed")(context)
@@ -139,12 +149,12 @@ def _cluster_inputs(arguments: argparse.Namespace, config: PipelineConfig) -> Cl
 
 def _label_source(arguments: argparse.Namespace, config: PipelineConfig) -> LabelSource | None:
     source = label_source(arguments, arguments.attributes, config.storage)
-    if source:
-        source.check(config.audit)
-    elif arguments.attributes:
+    if arguments.attributes and not source:
         raise ConfigError("--attributes needs a labels file: add --labels FILE")
-    elif config.audit.categories or config.audit.reference:
-        raise ConfigError("audit.categories and audit.reference need a labels file: add --labels FILE")
+    from facelib.spark.label_stage import check_labels
+
+    check_labels(source, config.audit)
+    check_carried_out(config)
     return source
 
 

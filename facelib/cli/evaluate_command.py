@@ -85,6 +85,7 @@ def _verification(
 ) -> Figures:
     from facelib.clusters.neighbours import normalise
     from facelib.reports.all_pairs import check_rates, sample_subjects, verify
+    from facelib.spark.evaluation import without_copies
     from schemas.tables import FACES
 
     check_rates(arguments.fmr)
@@ -94,7 +95,7 @@ def _verification(
     head = _heading(run, labels, len(labelled))
     listed = run.images()
     pairs = _pairs(run, arguments.pairs, listed, face_of, storage) if arguments.pairs else None
-    distinct = _without_copies(labelled, listed)
+    distinct = without_copies(labelled, listed)
     is_taken = sample_subjects([labels.subject[i] for i in distinct], arguments.max_faces, arguments.seed)
     compared = [image for image, taken in zip(distinct, is_taken, strict=True) if taken]
     unit = normalise(run.embeddings([face_of[i] for i in compared]))
@@ -109,16 +110,6 @@ def _verification(
         "points": [_point(p) for p in found.points],
         "pairs": pairs,
     }
-
-
-def _without_copies(image_ids: list[str], listed: pa.Table) -> list[str]:
-    """One image of each set of exact copies: two copies are no comparison of two photographs."""
-    originals = zip(listed.column("image_id").to_pylist(), listed.column("duplicate_of").to_pylist(), strict=True)
-    original_of = {image: original or image for image, original in originals}
-    first: dict[str, str] = {}
-    for image in image_ids:
-        first.setdefault(original_of[image], image)
-    return list(first.values())
 
 
 def _point(point: OperatingPoint) -> Figures:

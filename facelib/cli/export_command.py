@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from facelib.storage import open_store
+
+_AIMS = {
+    "cells": "equal groups",
+    "identities": "equal groups with equal identities in each",
+    "reference": "the reference shares",
+}
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -17,16 +25,27 @@ def command(arguments: argparse.Namespace) -> int:
     from facelib.spark.session import session
     from facelib.spark.tables import Place
 
-    config = resolve_config(arguments.config, arguments.assignments)
-    store = open_store(arguments.output, config.storage)
+    storage = resolve_config(arguments.config, arguments.assignments).storage
+    store = open_store(arguments.output, storage)
     record = RunRecord.load(store, published_or_named(store, arguments.run))
+    of_run = {section: values for section, values in record.config.items() if section in ("audit", "export")}
+    config = resolve_config(arguments.config, arguments.assignments, of_run)
     target = Place(open_store(arguments.to, config.storage).root, config.storage)
     with session(config.spark) as spark:
         context = StageContext(spark, config, Place(store.root, config.storage), record)
         result = export_stage(context, target, arguments.split_by, arguments.attributes)
     counts = ", ".join(f"{n} {split}" for split, n in sorted(result["faces"].items()))
+    effective = f"{result['effective_sample_size']} of {sum(result['faces'].values())} faces"
     sys.stdout.write(
-        f"exported {counts}: {result['identities']} identities, effective sample size "
-        f"{result['effective_sample_size']}\n{target.uri}\n"
+        f"exported {counts}: {result['identities']} identities, effective sample size {effective}\n"
+        f"{_weights(result)}\n{target.uri}\n"
     )
     return 0
+
+
+def _weights(result: Mapping[str, Any]) -> str:
+    shortfall = f"; {result['shortfall']}" if result["shortfall"] else ""
+    return (
+        f"weights aim at {_AIMS[result['weight_target']]}, at most {result['weight_cap']:g} times their mean "
+        f"(export.weight_cap), the largest is {result['largest_weight']:g}{shortfall}"
+    )

@@ -10,7 +10,7 @@ from facelib.reports.label_file import LabelColumns
 from facelib.storage import StorageSettings
 
 if TYPE_CHECKING:
-    from facelib.spark.balance_stage import LabelSource
+    from facelib.spark.label_stage import LabelSource
 
 
 def label_source(
@@ -20,7 +20,7 @@ def label_source(
 
     ConfigError where an option is missing or has nothing to belong to, and for a wrong file.
     """
-    from facelib.spark.balance_stage import LabelSource
+    from facelib.spark.label_stage import LabelSource
 
     if not arguments.labels:
         for name, value in (("--label-key", arguments.label_key), ("--subject", arguments.subject)):

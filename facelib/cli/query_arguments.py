@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import argparse
 
-from facelib.cli.parser import Parser, add_command, add_settings, count, names, positive
+from facelib.cli.parser import Parser, add_action, add_command, add_settings, count, names, positive
 
 
 def add_report(command: argparse.ArgumentParser) -> None:
     """Arguments of `facelib report`."""
     command.add_argument("--run", metavar="RUN_ID", help="run to report on (default: the published one)")
-    command.add_argument("--to", required=True, metavar="FILE", help="the report, one HTML file")
+    command.add_argument("--to", required=True, metavar="FILE", help="the report, one file")
+    command.add_argument(
+        "--format",
+        choices=("html", "croissant", "datasheet"),
+        default="html",
+        help="the page for auditors; the tables as MLCommons Croissant (JSON-LD, paths below the run's folder); the "
+        "datasheet of the archive (Markdown) (default: %(default)s)",
+    )
+
+
+def add_label_plan(command: argparse.ArgumentParser) -> None:
+    """Arguments of `facelib balance` for a plan of labels."""
+    group = command.add_argument_group("plan of labels")
+    group.add_argument(
+        "--label-budget", metavar="N", type=positive, help="choose N images to label next: table label_plan"
+    )
+    group.add_argument(
+        "--label-attribute",
+        metavar="A",
+        help="attribute to label (default: the only one that some main faces have no label of)",
+    )
+    group.add_argument(
+        "--to",
+        metavar="FILE",
+        help="write the plan with the paths of the images here, .csv or .parquet outside any run, and leave the run as "
+        "it is (default of --run: the published one)",
+    )
 
 
 def add_export(command: argparse.ArgumentParser) -> None:
@@ -69,13 +95,21 @@ def add_clusters(commands: argparse._SubParsersAction) -> None:  # type: ignore[
     text = "look at the clusters of a run, or compare those of two"
     clusters = commands.add_parser("clusters", help=text, description=text, allow_abbrev=False)
     actions = clusters.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
-    _diff(add_command(actions, "diff", "what changed between the clusters of two runs"))
+    _diff(add_command(actions, "diff", "what changed between the clusters of two runs"), "merges and splits")
     _show(
         add_command(actions, "show", "contact sheets of clusters: local pages with faces, for who is entitled to look")
     )
 
 
-def _diff(command: argparse.ArgumentParser) -> None:
+def add_balance_diff(command: argparse.ArgumentParser) -> None:
+    """The action `facelib balance diff`."""
+    _diff(
+        add_action(command, "diff", "what changed in the balance between two runs, and whether by more than chance"),
+        "changes",
+    )
+
+
+def _diff(command: argparse.ArgumentParser, listed: str) -> None:
     command.add_argument("run_a", metavar="RUN_A", help="the earlier run")
     command.add_argument("run_b", metavar="RUN_B", help="the later run")
     command.add_argument("--format", choices=("text", "json"), default="text", help="(default: %(default)s)")
@@ -84,7 +118,7 @@ def _diff(command: argparse.ArgumentParser) -> None:
         type=count,
         default=10,
         metavar="N",
-        help="largest merges and splits to list (default: %(default)s)",
+        help=f"largest {listed} to list (default: %(default)s)",
     )
 
 

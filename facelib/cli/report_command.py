@@ -1,4 +1,4 @@
-"""`facelib report`: the report of a finished run once more, as a file elsewhere."""
+"""`facelib report`: the report of a finished run, or a document beside it, once more, as a file elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 
 from facelib.errors import ConfigError
 from facelib.storage import open_store
+
+_WORDS = {"html": "report", "croissant": "Croissant", "datasheet": "datasheet"}
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -23,6 +25,6 @@ def command(arguments: argparse.Namespace) -> int:
     target = open_store(parent or slash or ".", storage)
     if f"{target.root}/".startswith(f"{run.store.root}/"):
         raise ConfigError(f"--to {arguments.to} lies inside --output, where finished runs never change: choose another")
-    target.put(name, run_report(run).encode())
-    sys.stdout.write(f"report of run {run.record.run_id}\n{arguments.to}\n")
+    target.put(name, run_report(run, arguments.format).encode())
+    sys.stdout.write(f"{_WORDS[arguments.format]} of run {run.record.run_id}\n{arguments.to}\n")
     return 0

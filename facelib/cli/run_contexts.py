@@ -51,15 +51,19 @@ def new_run(
 
 
 @contextmanager
-def continued_run(arguments: argparse.Namespace) -> Iterator[StageContext]:
-    """A stage context of the run that the arguments name, or of the newest one."""
+def continued_run(arguments: argparse.Namespace, instead: str = "") -> Iterator[StageContext]:
+    """A stage context of the run that the arguments name, or of the newest one. ConfigError when that is published.
+
+    instead: what to do with a published run in place of beginning another.
+    """
     from facelib.spark.run_record import RunRecord, latest_run_id
 
     config = config_of(arguments)
     store = open_store(arguments.output, config.storage)
     record = RunRecord.load(store, arguments.run or latest_run_id(store))
     if record.status == "published":
-        raise ConfigError(f"run {record.run_id} is published and never changes: begin another with facelib extract")
+        remedy = instead or "begin another with facelib extract"
+        raise ConfigError(f"run {record.run_id} is published and never changes: {remedy}")
     record.config, record.config_hash = config_dict(config), config_hash(config)
     with spark_session(config) as spark, recorded(record, arguments, config, spark) as context:
         yield context

@@ -9,6 +9,12 @@ from pathlib import Path
 from facelib.errors import ConfigError
 
 ATTRIBUTES = ("skin_tone", "age_band", "glasses")
+REFERENCE: Mapping[str, Mapping[str, float]] = {
+    "skin_tone": {"light": 0.35, "medium": 0.40, "dark": 0.25},
+    "age_band": {"18-34": 0.30, "35-54": 0.32, "55+": 0.38},
+    "glasses": {"no": 0.60, "yes": 0.40},
+}
+"""Shares of an invented population: what the audit of a demonstration archive compares with."""
 STREAMS = {"people": 0, "pictures": 1, "extras": 2, "labels": 3}  # seeds [plan.seed, stream, …], one per purpose
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ import pyarrow.parquet as pq
 
 from facelib.clusters.agreement import bcubed_scores, pairwise_scores
 from facelib.ids import face_id
+
+Reference = Mapping[str, Mapping[str, float]]
+FLAG_BELOW, FLAG_ABOVE = 0.8, 1.25
+"""Defaults of `audit.flag_below` and `audit.flag_above`."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,55 @@ def _identities(subject_of: dict[str, str], by_name: dict[str, Any], clusters: l
         ),
         Finding("BCubed F of the clusters", "", f"{bcubed.f1:.3f}"),
     ]
+
+
+def headlines(planted: dict[str, Any], reference: Reference, sentences: list[str]) -> Finding:
+    """The findings of the report, beside what was planted: groups whose share is off the reference, combinations of two
+    groups that no portrait has, and skin tones that are painted and so seen in the brightness of faces.
+
+    Promised from 60 people on; of fewer, intervals are too wide to tell.
+    """
+    off, absent = _off_reference(planted, reference), _absent_pairs(planted, reference)
+    tone = [s for s in sentences if s.startswith("skin_tone") and "brightness of the face" in s]
+    off_found = {g for g in off for s in sentences if s.startswith(f"{g}: ") and "its reference share" in s}
+    absent_found = {p for p in absent for s in sentences if "no image:" in s and _names_pair(s, p)}
+    explained = [s for s in sentences if "its reference share" in s and s.partition(":")[0] in off]
+    explained += [s for s in sentences if "no image:" in s and s.partition(":")[2].count(" with ") == len(absent_found)]
+    others = [s for s in sentences if s not in explained and s not in tone]
+    found = f"{len(off_found)} groups, {len(absent_found)} absent, skin tone {'seen' if tone else 'not seen'}"
+    more = "; nothing else" if not others else f"; also: {' '.join(others)}"
+    agrees = off_found == off and absent_found == absent and bool(tone) and not others
+    return Finding(
+        "headlines of the report",
+        f"{len(off)} groups off their share, {len(absent)} combination absent",
+        found + more,
+        agrees if planted["identities"] >= 60 else None,
+    )
+
+
+def _off_reference(planted: dict[str, Any], reference: Reference) -> set[str]:
+    people = planted["identities"]
+    return {
+        f"{attribute} = {group}"
+        for attribute, shares in reference.items()
+        for group, share in shares.items()
+        if not FLAG_BELOW <= planted["identities_per_category"][attribute].get(group, 0) / people / share <= FLAG_ABOVE
+    }
+
+
+def _absent_pairs(planted: dict[str, Any], reference: Reference) -> set[tuple[str, str]]:
+    people = planted["subjects"].values()
+    return {
+        (first, second)
+        for a, b in combinations(reference, 2)
+        for first, second in product(reference[a], reference[b])
+        if not any(row[a] == first and row[b] == second for row in people)
+    }
+
+
+def _names_pair(sentence: str, pair: tuple[str, str]) -> bool:
+    listed = sentence.partition("no image: ")[2].rstrip(".").split("; ")
+    return f"{pair[0]} with {pair[1]}" in listed or f"{pair[1]} with {pair[0]}" in listed
 
 
 def _together(clusters: list[dict[str, Any]]) -> Finding:

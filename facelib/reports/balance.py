@@ -1,8 +1,8 @@
-"""How many units every group holds: single attributes, pairs of attributes, and summaries of both."""
+"""How many units every group holds: single attributes, pairs and chosen triples, with intervals over identities."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,180 +10,173 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from facelib.audit.diversity import effective_categories, evenness, imbalance_ratio, shannon
+from facelib.audit.identities import weighted_gini
 from facelib.audit.intervals import wilson
-from facelib.audit.joint_counts import JointCounts, attribute_sets
+from facelib.audit.joint_counts import attribute_sets
+from facelib.audit.moments import ShareMoments
+from facelib.audit.reference import flag
+from facelib.audit.resampling import share_intervals
 from facelib.audit.sampling_weights import TARGET_TOLERANCE
+from facelib.audit.unit_counts import Names, UnitCounts
 from facelib.errors import ConfigError
-from facelib.reports.label_file import category_codes
+from facelib.reports.units_counted import Categories, Units, unit_counts
+from facelib.reports.withheld import Withholding, withhold
+from schemas.arrow import arrow_schema
+from schemas.audit_tables import BALANCE
 
 Reference = Mapping[str, Mapping[str, float]]
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
-
-BALANCE_SCHEMA = pa.schema(
-    [
-        pa.field("unit", pa.string(), nullable=False),
-        pa.field("attributes", pa.list_(pa.string()), nullable=False),
-        pa.field("groups", pa.list_(pa.string()), nullable=False),
-        pa.field("n", pa.int64()),
-        pa.field("share", pa.float64()),
-        pa.field("ci_low", pa.float64()),
-        pa.field("ci_high", pa.float64()),
-        pa.field("reference_share", pa.float64()),
-        pa.field("ratio", pa.float64()),
-        pa.field("is_flagged", pa.bool_()),
-        pa.field("is_suppressed", pa.bool_(), nullable=False),
-        pa.field("estimator", pa.string(), nullable=False),
-    ]
-)
-SUMMARY_SCHEMA = pa.schema(
-    [
-        pa.field("unit", pa.string(), nullable=False),
-        pa.field("attributes", pa.list_(pa.string()), nullable=False),
-        pa.field("n", pa.int64(), nullable=False),
-        pa.field("n_missing", pa.int64(), nullable=False),
-        pa.field("categories", pa.int64(), nullable=False),
-        pa.field("categories_present", pa.int64(), nullable=False),
-        pa.field("shannon_nats", pa.float64()),
-        pa.field("evenness", pa.float64()),
-        pa.field("effective_categories", pa.float64()),
-        pa.field("imbalance_ratio", pa.float64()),
-    ]
-)
+Bool = npt.NDArray[np.bool_]
+BALANCE_SCHEMA = arrow_schema(BALANCE).remove_metadata().remove(0)
 
 
 @dataclass(frozen=True)
-class _Rules:
-    categories: Mapping[str, Sequence[str]]
-    min_cell: int
-    confidence: float
+class BalanceRules:
+    """What balance is held against: `reference` shares by attribute, and the ratios between which nothing is flagged.
+
+    The defaults are the four-fifths rule of 29 CFR 1607.4 D and its inverse.
+    """
+
     reference: Reference
-    flag_below: float
-    flag_above: float
+    flag_below: float = 0.8
+    flag_above: float = 1.25
+    confidence: float = 0.95
 
 
 def balance_cells(
-    units: Mapping[str, pa.Table | JointCounts],
+    units: Mapping[str, Units],
     attributes: Sequence[str],
-    categories: Mapping[str, Sequence[str]],
-    min_cell: int = 0,
-    confidence: float = 0.95,
-    reference: Reference | None = None,
-    flag_below: float = 0.8,
-    flag_above: float = 1.25,
+    categories: Categories,
+    rules: BalanceRules | None = None,
+    triples: Sequence[Names] = (),
+    withheld: Withholding | None = None,
 ) -> pa.Table:
-    """Count of every cell of every attribute and every pair of attributes, absent cells included.
+    """Count of every cell of every attribute, every pair and the chosen triples, absent cells included.
 
-    units: by name of the unit ("image", "face", "cluster") a table with one row per unit and one
-    nullable string column per attribute, or units that are counted already. categories: declared categories per
-    attribute, in order.
-    min_cell: cells with 0 < n < min_cell are suppressed (n, share, interval, ratio, flag null).
-    reference: per attribute the share 0–1 of every category, adding up to 1; single attributes only.
-    flag_below, flag_above: a ratio outside these is flagged (defaults: the four-fifths rule of
-    29 CFR 1607.4 D and its inverse).
+    units: by name of the unit ("image", "face", "cluster", "subject") units that are counted already, or a table with
+    one row per unit and one nullable string column per attribute, whose rows are identities of their own. categories:
+    declared categories per attribute, in order. withheld: what `withheld.withhold` says of these units; by default
+    nothing is.
 
-    Returns a table under BALANCE_SCHEMA: for each unit the single attributes, then the pairs, each
-    over all combinations of declared categories and the missing cell (a null in `groups`), n = 0
-    included. `share` is n over all units, missing ones included, with its Wilson interval at
-    `confidence`; null when there are no units. `ratio` is the share among the units with a known
-    category over `reference_share`; null, like `is_flagged`, without a reference, for a reference
-    share of 0 and without known units.
-
-    Raises ConfigError for a missing column, a value outside the categories or a bad reference.
+    Returns the columns of the contract `balance` but run_id, rows by unit and attribute set, each over all
+    combinations of declared categories and the missing cell (a null in `groups`), n = 0 included. Formulas and
+    sources: METRICS.md. Raises ConfigError for a missing column or categories and for a bad reference.
     """
-    rules = _Rules(categories, min_cell, confidence, reference or {}, flag_below, flag_above)
-    check_reference(rules.reference, attributes, categories)
+    chosen = rules or BalanceRules({})
+    check_reference(chosen.reference, attributes, categories)
+    sets = attribute_sets(attributes, triples)
+    counted = {unit: unit_counts(table, attributes, categories) for unit, table in units.items()}
+    masks = (withheld or withhold(counted, sets, 0)).masks
+    identities_hidden = masks.get("cluster", {})
     parts = [
-        _cell_rows(unit, names, counts, rules)
-        for unit, table in units.items()
-        for names, counts in count_cells(table, attributes, categories)
+        _rows(unit, names, of, categories, chosen, masks[unit][names], identities_hidden.get(names))
+        for unit, of in counted.items()
+        for names in sets
     ]
     return pa.concat_tables(parts) if parts else BALANCE_SCHEMA.empty_table()
 
 
-def balance_summary(
-    units: Mapping[str, pa.Table | JointCounts],
-    attributes: Sequence[str],
-    categories: Mapping[str, Sequence[str]],
-    min_cell: int = 0,
+def undeclared_rows(values: Mapping[str, Mapping[str, int]], images: int, min_cell: int) -> pa.Table:
+    """A row of the unit image for every value that is none of the declared categories, under BALANCE_SCHEMA.
+
+    values: by attribute, the images of each such value, which the cell of missing labels holds too. A count below
+    min_cell is withheld, and with it those of the attribute's other undeclared values.
+    """
+    rows = []
+    for attribute, found in values.items():
+        hide = any(n < min_cell for n in found.values())
+        for value, n in sorted(found.items()):
+            figures = {} if hide else {"n": n, "share": n / images}
+            row = {"unit": "image", "attributes": [attribute], "groups": [value], **figures}
+            rows.append({**row, "is_suppressed": hide, "estimator": "undeclared"})
+    return pa.Table.from_pylist(rows, schema=BALANCE_SCHEMA)
+
+
+def _rows(
+    unit: str,
+    names: Names,
+    of: UnitCounts,
+    categories: Categories,
+    rules: BalanceRules,
+    mask: Bool,
+    identities_hidden: Bool | None,
 ) -> pa.Table:
-    """One row per unit and attribute or pair of attributes, under SUMMARY_SCHEMA.
-
-    Arguments as for `balance_cells`. `n` counts all units, `n_missing` those without a value for
-    an attribute of the set; everything after is over the other units and the declared cells.
-    Figures that are undefined are null (see `facelib.audit.diversity`). `imbalance_ratio` is also
-    null when the smallest declared cell is suppressed, because it would reveal its count.
-    """
-    rows = [
-        _summary_row(unit, names, counts, min_cell)
-        for unit, table in units.items()
-        for names, counts in count_cells(table, attributes, categories)
-    ]
-    return pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA)
-
-
-def count_cells(
-    units: pa.Table | JointCounts, attributes: Sequence[str], categories: Mapping[str, Sequence[str]]
-) -> Iterator[tuple[tuple[str, ...], Int64]]:
-    """(attributes, counts) of every attribute, then of every pair.
-
-    `counts` is int64 with one axis per attribute; position i is its i-th category, the last
-    position the missing value: shape (S + 1,) or (S₁ + 1, S₂ + 1).
-    """
-    counted = units if isinstance(units, JointCounts) else joint_counts(units, attributes, categories)
-    for names in attribute_sets(attributes):
-        yield names, counted.table(*names)
-
-
-def joint_counts(table: pa.Table, attributes: Sequence[str], categories: Mapping[str, Sequence[str]]) -> JointCounts:
-    """The rows of a table with one nullable string column per attribute, each counted by itself."""
-    codes: list[Int64] = []
-    for a in attributes:
-        if a not in table.column_names or a not in categories:
-            raise ConfigError(f"attribute {a} has no column or no categories: give both, or leave it out")
-        codes.append(category_codes(table.column(a), a, categories[a]))
-    declared = {a: categories[a] for a in attributes}
-    stacked = np.stack(codes, axis=1) if codes else np.zeros((table.num_rows, 0), np.int64)
-    return JointCounts(declared, stacked, np.ones(table.num_rows, np.int64))
-
-
-def _cell_rows(unit: str, names: tuple[str, ...], counts: Int64, rules: _Rules) -> pa.Table:
+    counts, hidden = of.table(names), mask.ravel()
     n = counts.ravel()
     total = int(n.sum())
-    low, high = wilson(n, total, rules.confidence)
-    suppressed = (n > 0) & (n < rules.min_cell)
-    withheld = suppressed | (total == 0)
-    expected, ratio = _compare(names, n, rules)
-    no_ratio = np.isnan(ratio) | suppressed
-    flagged = (ratio < rules.flag_below) | (ratio > rules.flag_above)
-    return pa.table(
-        [
-            pa.repeat(unit, n.size),
-            _lists(np.tile(np.arange(len(names)), n.size), names, len(names)),
-            _groups([rules.categories[a] for a in names], counts.shape),
-            pa.array(n, mask=suppressed),
-            *(pa.array(values, mask=withheld) for values in (n / max(total, 1), low, high)),
-            pa.array(expected, mask=np.isnan(expected)),
-            pa.array(ratio, mask=no_ratio),
-            pa.array(flagged, mask=no_ratio),
-            pa.array(suppressed),
-            pa.repeat("count", n.size),
-        ],
-        schema=BALANCE_SCHEMA,
-    )
+    withheld = hidden | (total == 0)
+    moments = of.moments.get(names)
+    if moments is None:
+        (low, high), effect = wilson(n, total, rules.confidence), np.where(total, 1.0, np.nan) + np.zeros(n.size)
+    else:
+        found = share_intervals(moments.everyone, rules.confidence)
+        low, high, effect = found.low, found.high, found.design_effect
+    expected = _expected(names, n.size, categories, rules)
+    ratio, ratio_low, ratio_high = _ratios(n, expected, moments.known if moments else None, rules)
+    is_open = not hidden[-1]  # else the ratio would tell how many have no label
+    no_ratio = np.isnan(ratio) | hidden | (not is_open)
+    flagged = flag(ratio, ratio_low, ratio_high, rules.flag_below, rules.flag_above)
+    held = _held(moments.everyone if moments else None, n.size)
+    no_held = hidden | np.isnan(held[1]) | (identities_hidden.ravel() if identities_hidden is not None else False)
+    columns = {
+        "unit": pa.repeat(unit, n.size),
+        "attributes": _lists(np.tile(np.arange(len(names)), n.size), names, len(names)),
+        "groups": _groups([categories[a] for a in names], counts.shape),
+        "n": pa.array(n, mask=hidden),
+        **{
+            k: pa.array(v, mask=withheld) for k, v in (("share", n / max(total, 1)), ("ci_low", low), ("ci_high", high))
+        },
+        "design_effect": pa.array(effect, mask=withheld | np.isnan(effect)),
+        "identities": pa.array(held[0], mask=no_held),
+        "effective_identities": pa.array(held[1], mask=no_held),
+        "identity_gini": pa.array(held[2], mask=no_held),
+        "reference_share": pa.array(expected, mask=np.isnan(expected)),
+        **{k: pa.array(v, mask=no_ratio) for k, v in (("ratio", ratio), ("ratio_ci_low", ratio_low))},
+        "ratio_ci_high": pa.array(ratio_high, mask=no_ratio),
+        "is_flagged": pa.array(flagged, mask=no_ratio),
+        "is_suppressed": pa.array(hidden),
+        "estimator": pa.repeat("count", n.size),
+    }
+    return pa.table([columns[field.name] for field in BALANCE_SCHEMA], schema=BALANCE_SCHEMA)
 
 
-def _compare(names: tuple[str, ...], n: Int64, rules: _Rules) -> tuple[Float64, Float64]:
-    """Reference share and ratio of every cell; NaN where there is none."""
-    expected, ratio = np.full(n.size, np.nan), np.full(n.size, np.nan)
+def _expected(names: Names, cells: int, categories: Categories, rules: BalanceRules) -> Float64:
+    """Reference share of every cell; NaN where there is none."""
+    expected = np.full(cells, np.nan)
     if len(names) == 1 and names[0] in rules.reference:
-        shares = rules.reference[names[0]]
-        expected[:-1] = [shares[c] for c in rules.categories[names[0]]]
-        known = int(n[:-1].sum())
-        if known:
-            np.divide(n / known, expected, out=ratio, where=expected > 0)
-    return expected, ratio
+        expected[:-1] = [rules.reference[names[0]][c] for c in categories[names[0]]]
+    return expected
+
+
+def _ratios(
+    n: Int64, expected: Float64, known: ShareMoments | None, rules: BalanceRules
+) -> tuple[Float64, Float64, Float64]:
+    """Share among the known over the reference share, and its interval, the reference taken as exact; NaN without."""
+    ratios = np.full((3, n.size), np.nan)
+    total = int(n[:-1].sum())
+    if total and not np.isnan(expected).all():
+        if known is None:
+            low, high = wilson(np.append(n[:-1], 0), total, rules.confidence)
+        else:
+            found = share_intervals(known, rules.confidence)
+            low, high = found.low, found.high
+        for row, share in zip(ratios, (n / total, low, high), strict=True):
+            np.divide(share, expected, out=row, where=expected > 0)
+    return ratios[0], ratios[1], ratios[2]
+
+
+def _held(moments: ShareMoments | None, cells: int) -> tuple[Int64, Float64, Float64]:
+    """Identities of each cell, their effective number and the Gini of their units; NaN without units or identities."""
+    effective, gini = np.full(cells, np.nan), np.full(cells, np.nan)
+    if moments is None:
+        return np.zeros(cells, np.int64), effective, gini
+    for cell in range(cells):
+        sizes, times = moments.sizes(cell)
+        if sizes.size:
+            effective[cell] = float(moments.n[cell]) ** 2 / moments.own_squares[cell]
+            gini[cell] = weighted_gini(sizes, times)
+    return moments.identities, effective, gini
 
 
 def _groups(categories: Sequence[Sequence[str]], shape: tuple[int, ...]) -> pa.ListArray:
@@ -200,24 +193,7 @@ def _lists(codes: npt.NDArray[Any], words: Sequence[str | None], width: int) -> 
     return pa.ListArray.from_arrays(pa.array(np.arange(0, len(codes) + 1, width), pa.int32()), values)
 
 
-def _summary_row(unit: str, names: tuple[str, ...], counts: Int64, min_cell: int) -> dict[str, Any]:
-    known = counts[(slice(None, -1),) * counts.ndim]
-    smallest = int(known.min()) if known.size else 0
-    return {
-        "unit": unit,
-        "attributes": list(names),
-        "n": int(counts.sum()),
-        "n_missing": int(counts.sum() - known.sum()),
-        "categories": known.size,
-        "categories_present": int((known > 0).sum()),
-        "shannon_nats": shannon(known),
-        "evenness": evenness(known, known.size),
-        "effective_categories": effective_categories(known),
-        "imbalance_ratio": imbalance_ratio(known) if smallest >= min_cell else None,
-    }
-
-
-def check_reference(reference: Reference, attributes: Sequence[str], categories: Mapping[str, Sequence[str]]) -> None:
+def check_reference(reference: Reference, attributes: Sequence[str], categories: Categories) -> None:
     """ConfigError when reference shares name no attribute, miss a category, or do not add up to 1."""
     for a, shares in reference.items():
         if a not in attributes or a not in categories:

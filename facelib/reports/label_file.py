@@ -1,25 +1,21 @@
-"""Labels file (CSV or Parquet, one row per image) to an Arrow table of strings, and its categories."""
+"""Labels file (CSV or Parquet, one row per image) to an Arrow table of strings."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from facelib.errors import ConfigError
-
-MAX_UNDECLARED_CATEGORIES = 500
-"""More distinct values than this are taken for an identifier or a measurement, not for categories."""
 
 
 @dataclass(frozen=True)
@@ -59,72 +55,10 @@ def read_label_file(data: bytes, name: str, columns: LabelColumns) -> pa.Table:
     return _one_row_per_key(table, name, columns.key)
 
 
-def declared_categories(
-    present: pa.Table, declared: Mapping[str, Sequence[str]] | None = None
-) -> dict[str, tuple[str, ...]]:
-    """Categories of every attribute, in the order in which reports list them.
-
-    `present` holds one string column per attribute and nothing else
-    (`labels.select(columns.attributes)`). An attribute in `declared` has exactly its declared
-    categories, in their order, whether or not they occur; any other attribute has its distinct
-    values, sorted by code point.
-
-    Raises ConfigError for a declaration that is empty, repeats a category or names an attribute
-    that is not there, for values outside the declaration, and for an undeclared attribute with
-    more than MAX_UNDECLARED_CATEGORIES distinct values.
-    """
-    given = dict(declared or {})
-    for attribute, categories in given.items():
-        if attribute not in present.column_names:
-            raise ConfigError(
-                f"categories are declared for {attribute}, which is none of the attributes "
-                f"({', '.join(present.column_names)}): correct the name"
-            )
-        if not categories or len(set(categories)) < len(categories):
-            raise ConfigError(f"the categories declared for {attribute} are empty or repeat one: list each once")
-    found: dict[str, tuple[str, ...]] = {}
-    for attribute in present.column_names:
-        column = present.column(attribute)
-        if attribute in given:
-            found[attribute] = tuple(given[attribute])
-            category_codes(column, attribute, found[attribute])
-        else:
-            found[attribute] = _distinct(column, attribute)
-    return found
-
-
-def category_codes(column: Any, attribute: str, categories: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Position of every value in `categories`, or len(categories) where it is missing: int64, one per row.
-
-    `column` is an Arrow array of strings (plain, large or dictionary-encoded). Raises ConfigError
-    that names the attribute and the number of rows whose value is no category.
-    """
-    texts = column.cast(pa.string())
-    codes = pc.index_in(texts, value_set=pa.array(categories, pa.string()))
-    n_outside = codes.null_count - texts.null_count
-    if n_outside:
-        raise ConfigError(
-            f"attribute {attribute} has {n_outside} rows whose value is not among its "
-            f"{len(categories)} categories: declare the value or correct the labels"
-        )
-    filled = codes.fill_null(len(categories)).cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return np.asarray(filled, np.int64)
-
-
 def _check_attribute_names(attributes: Sequence[str]) -> None:
     taken = {"key", "subject"} & set(attributes)
     if taken or len(set(attributes)) < len(attributes):
         raise ConfigError("attributes repeat a column or use the name key or subject: rename or drop it")
-
-
-def _distinct(column: Any, attribute: str) -> tuple[str, ...]:
-    values = column.cast(pa.string()).unique().drop_null()
-    if len(values) > MAX_UNDECLARED_CATEGORIES:
-        raise ConfigError(
-            f"attribute {attribute} has {len(values)} distinct values, more than {MAX_UNDECLARED_CATEGORIES}: "
-            "declare its categories, or leave it out if it is an identifier or a measurement"
-        )
-    return tuple(sorted(values.to_pylist()))
 
 
 def _check_columns(names: Sequence[str], wanted: Sequence[str], file: str) -> None:

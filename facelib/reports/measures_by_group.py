@@ -14,7 +14,7 @@ from scipy.stats import binom
 
 from facelib.audit.intervals import wilson
 from facelib.errors import ConfigError
-from facelib.reports.label_file import category_codes
+from facelib.reports.declared import category_codes
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 HARD_SHARE = 0.1
@@ -99,8 +99,8 @@ def measures_by_group(
     (group null). `n` counts units with a value. Quantiles are linear between order statistics. `median_low` and
     `median_high` are order statistics that hold the median with at least `confidence`; null below six units.
     `hard_limit` is the quantile HARD_SHARE (or 1 − HARD_SHARE) of all units; `n_hard` units lie at it or beyond, the
-    share `hard_share` of n with its Wilson interval. Everything but counts is null where n is 0. Raises ConfigError for
-    a value outside the categories.
+    share `hard_share` of n with its Wilson interval. Everything but counts is null where n is 0. A value outside
+    the categories counts as missing.
 
     Source: H. A. David and H. N. Nagaraja, Order Statistics, 3rd ed. (2003), section 7.1 (interval of a quantile).
     """
@@ -111,7 +111,7 @@ def measures_by_group(
         if attribute not in categories:
             raise ConfigError(f"attribute {attribute} has no categories: declare them, or leave it out")
         declared = categories[attribute]
-        codes = category_codes(rows.column(attribute), attribute, declared)
+        codes = category_codes(rows.column(attribute), declared)
         members += [(attribute, group, codes == code) for code, group in enumerate((*declared, None))]
     found: list[dict[str, Any]] = []
     for name, measure in measures.items():

@@ -18,7 +18,7 @@ from facelib.audit.intervals import Float64, wilson
 from facelib.clusters.evidence import Evidence
 from facelib.clusters.floor import FloorEstimate
 from facelib.clusters.space import IntArray
-from facelib.reports.label_file import category_codes
+from facelib.reports.declared import category_codes
 
 MOST_CELLS = 64
 """Of a pair of attributes, missing values aside; pairs with more cells have no rows."""
@@ -59,7 +59,7 @@ def face_groups(faces: pa.Table, categories: Mapping[str, Sequence[str]]) -> Ite
     members = {
         a: [np.flatnonzero(codes == i) for i in range(len(categories[a]))]
         for a in faces.column_names
-        for codes in (category_codes(faces.column(a), a, categories[a]),)
+        for codes in (category_codes(faces.column(a), categories[a]),)
     }
     for a, rows in members.items():
         yield from (FaceGroup((a,), (name,), of) for name, of in zip(categories[a], rows, strict=True))

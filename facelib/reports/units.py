@@ -11,10 +11,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from facelib.ids import face_id
 
 Values = Mapping[str, Mapping[str, str]]
+
+
+def is_main_face(rows: pa.Table) -> pa.ChunkedArray:
+    """Whether each row, with face_id and image_id, is of the main face of its image: bool, one per row."""
+    return pc.equal(rows.column("face_id"), pc.binary_join_element_wise(rows.column("image_id"), "-0", ""))
 
 
 def values_by_image(labels: pa.Table, attributes: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -1,102 +1,211 @@
-"""Units of the audit on Spark, counted by all their attributes at once: images, faces and clusters."""
+"""Units of the audit on Spark: tables are turned into rows of numbers where they are read, joined by image in one
+shuffle, and counted by identity in another; the parts add up.
+
+Ids are hashed to 64 bits: of ten million images two have the same number with chance 3e-6.
+"""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping, Sequence
-from functools import reduce
-from itertools import chain
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as f
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
 
-from facelib.audit.joint_counts import JointCounts
-from facelib.reasons import ImageReason
-from facelib.reports.losses import PASSED, PASSED_STAGES
+from facelib.audit.loss_counts import LossCounts, count_losses
+from facelib.audit.moments import Int64, sum_of
+from facelib.audit.unit_counts import Names, UnitCounts, count_units
+from facelib.reports.audit_units import Votes, count_votes
+from facelib.reports.declared import category_codes
+from facelib.reports.labels import SUBJECT
+from facelib.reports.losses import STAGES, is_decoded
+from facelib.reports.units import is_main_face
+from facelib.spark.tasks import Batches, map_batches
 
 Categories = Mapping[str, Sequence[str]]
+EVENTS = "image long, kind int, value long"
+"""Something that is known of an image: `kind` says what (`_LISTED` … or the position of an attribute)."""
+NO_IDENTITY = 0
+_LISTED, _USABLE, _CLUSTERED, _MAIN, _OTHER, _ALONE, _SUBJECT = -1, -2, -3, -4, -5, -6, -7
+_DECODED, _HAS_FACE = 1, 2
+_IMAGE, _FACE = 0, 1
+Part = Callable[[Int64, Int64], Any]
+"""From keys (rows,) and the other columns (rows, k) to something that adds up."""
 
 
-def image_codes(labels: DataFrame, categories: Categories) -> DataFrame:
-    """(image_id, c0, c1, …) of the images with a label: position of each attribute's value among its categories, null
-    where it has none. `labels` is the table of that name."""
-    of_each = [
-        f.max(f.when(f.col("attribute") == name, _code(f.col("value"), values))).alias(f"c{i}")
-        for i, (name, values) in enumerate(categories.items())
-    ]
-    return labels.groupBy("image_id").agg(f.lit(True).alias("is_labelled"), *of_each).drop("is_labelled")
+def number(ids: pa.ChunkedArray | pa.Array) -> Int64:
+    """A 64-bit number of each string, int64; NO_IDENTITY for null."""
+    found = pd.util.hash_array(ids.fill_null("").to_numpy(zero_copy_only=False).astype(object), categorize=False)
+    return np.where(ids.is_null().to_numpy(zero_copy_only=False), NO_IDENTITY, found.astype(np.int64))
 
 
-def _code(value: Column, categories: Sequence[str]) -> Column:
-    pairs = chain.from_iterable((f.lit(name), f.lit(i)) for i, name in enumerate(categories))
-    return f.element_at(f.create_map(*pairs), value) if categories else f.lit(None).cast("int")
+def image_events(images: pa.Table) -> pa.Table:
+    """Of rows with image_id, status, reason and n_faces."""
+    has_face = pc.fill_null(pc.greater(images.column("n_faces"), 0), False).to_numpy(zero_copy_only=False)
+    return _events(images.column("image_id"), _LISTED, _DECODED * is_decoded(images) + _HAS_FACE * has_face)
 
 
-def count_images(
-    images: DataFrame, faces: DataFrame, clusters: DataFrame, codes: DataFrame, categories: Categories
-) -> JointCounts:
-    """Images by all their attributes and by the number of stages they passed (`reports.losses.PASSED`).
+def face_events(faces: pa.Table) -> pa.Table:
+    """Of rows with image_id and is_usable: the images with a usable face."""
+    usable = faces.filter(faces.column("is_usable")).column("image_id").unique()
+    return _events(usable, _USABLE, np.zeros(len(usable), np.int64))
 
-    `images` has image_id, status, reason and n_faces, `faces` image_id and is_usable, `clusters` image_id and role,
-    `codes` is from `image_codes`.
+
+def cluster_events(clusters: pa.Table) -> pa.Table:
+    """Of rows with face_id, image_id, cluster_id and role."""
+    clustered = clusters.filter(pc.not_equal(clusters.column("role"), "noise")).column("image_id").unique()
+    is_main = is_main_face(clusters)
+    main, others = clusters.filter(is_main), clusters.filter(pc.invert(is_main))
+    alone = others.filter(others.column("cluster_id").is_null())
+    others = others.filter(others.column("cluster_id").is_valid())
+    return pa.concat_tables(
+        [
+            _events(clustered, _CLUSTERED, np.zeros(len(clustered), np.int64)),
+            _events(main.column("image_id"), _MAIN, number(main.column("cluster_id"))),
+            _events(others.column("image_id"), _OTHER, number(others.column("cluster_id"))),
+            _events(alone.column("image_id"), _ALONE, number(alone.column("face_id"))),
+        ]
+    ).combine_chunks()
+
+
+def label_events(labels: pa.Table, categories: Categories) -> pa.Table:
+    """Of rows with image_id, attribute and value: subjects, and declared values."""
+    parts = []
+    for kind, (attribute, declared) in enumerate(categories.items()):
+        own = labels.filter(pc.equal(labels.column("attribute"), attribute))
+        codes = category_codes(own.column("value"), declared)
+        known = pa.array(codes < len(declared))
+        parts.append(_events(own.column("image_id").filter(known), kind, codes[codes < len(declared)]))
+    is_subject = pc.and_(pc.equal(labels.column("attribute"), SUBJECT), labels.column("value").is_valid())
+    own = labels.filter(is_subject)
+    parts.append(_events(own.column("image_id"), _SUBJECT, number(own.column("value"))))
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def _events(images: Any, kind: int, values: npt.NDArray[Any]) -> pa.Table:
+    size = len(values)
+    return pa.table(
+        {
+            "image": number(images),
+            "kind": pa.repeat(pa.scalar(kind, pa.int32()), size),
+            "value": values.astype(np.int64),
+        }
+    )
+
+
+def unit_frame(events: DataFrame, categories: Categories, tasks: int) -> DataFrame:
+    """A row per image and per face: `identity`, `unit`, `passed`, c0, c1, … and `cluster`.
+
+    `cluster` is that of a face, or the subject of an image, NO_IDENTITY without. The codes of the attributes are their
+    number of categories where missing. events: rows under EVENTS of all images.
     """
-    usable = faces.where("is_usable").groupBy("image_id").agg(f.count("*").alias("n_usable"))
-    clustered = clusters.where("role <> 'noise'").groupBy("image_id").agg(f.count("*").alias("n_clustered"))
-    read = (f.col("status") == "ok") | (f.col("reason") == str(ImageReason.NO_FACE))
-    passed = [f.coalesce(read, f.lit(False))]
-    for column in ("n_faces", "n_usable", "n_clustered"):
-        passed.append(passed[-1] & (f.coalesce(f.col(column), f.lit(0)) > 0))
-    stages = reduce(operator.add, (flag.cast("int") for flag in passed))
-    joined = images.join(usable, "image_id", "left").join(clustered, "image_id", "left").join(codes, "image_id", "left")
-    axes = {**categories, PASSED: PASSED_STAGES}
-    return _counted(joined.withColumn(f"c{len(categories)}", stages), axes)
+    sizes = [len(c) for c in categories.values()]
+    columns = "".join(f", c{i} int" for i in range(len(sizes)))
+
+    def join(batches: Batches) -> Batches:
+        image, kind, value = _columns(batches, 3)
+        yield from pa.Table.from_pydict(_joined(image, kind, value, sizes)).to_batches()
+
+    schema = f"identity long, cluster long, unit int, passed int{columns}"
+    return map_batches(events.repartition(tasks, "image"), join, schema)
 
 
-def count_faces(clusters: DataFrame, codes: DataFrame, categories: Categories) -> JointCounts:
-    """Faces by all their attributes: a label describes its image's main face, other faces have none. `clusters` has
-    face_id and image_id."""
-    labelled = _with_codes(clusters, codes)
-    return _counted(labelled, categories)
+def _joined(image: Int64, kind: Int64, value: Int64, sizes: Sequence[int]) -> dict[str, Any]:
+    """The columns of the units of some images, from all that is known of these."""
+    listed = kind == _LISTED
+    names, state = image[listed], value[listed]
+    order = np.argsort(names)
+    names, state = names[order], state[order]
+
+    def at(wanted: Any) -> tuple[Int64, Int64]:
+        rows = np.flatnonzero(wanted)
+        return np.searchsorted(names, image[rows]), value[rows]
+
+    def flags(wanted: int) -> npt.NDArray[np.bool_]:
+        found = np.zeros(len(names), np.bool_)
+        found[at(kind == wanted)[0]] = True
+        return found
+
+    still_in = (state & _DECODED) > 0
+    passed = still_in.astype(np.int64)
+    for flag in ((state & _HAS_FACE) > 0, flags(_USABLE), flags(_CLUSTERED)):
+        still_in &= flag
+        passed += still_in
+    codes = np.empty((len(names), len(sizes)), np.int64)
+    for i, size in enumerate(sizes):
+        codes[:, i] = size
+        rows, of = at(kind == i)
+        codes[rows, i] = of
+    subject, cluster = np.zeros((2, len(names)), np.int64)
+    for target, wanted in ((subject, _SUBJECT), (cluster, _MAIN)):
+        rows, of = at(kind == wanted)
+        target[rows] = of
+    of_image = np.where(subject != NO_IDENTITY, subject, np.where(cluster != NO_IDENTITY, cluster, names))
+    main, others, alone = at(kind == _MAIN)[0], value[kind == _OTHER], value[kind == _ALONE]
+    unlabelled = np.broadcast_to(np.array(sizes, np.int64), (len(others) + len(alone), len(sizes)))
+    every_code = np.concatenate([codes, codes[main], unlabelled])
+    faces = len(main) + len(unlabelled)
+    found = {
+        "identity": np.concatenate([of_image, of_image[main], others, alone]),
+        "cluster": np.concatenate([subject, cluster[main], others, np.full(len(alone), NO_IDENTITY)]),
+        "unit": np.repeat(np.array([_IMAGE, _FACE], np.int32), [len(names), faces]),
+        "passed": np.concatenate([passed, np.zeros(faces, np.int64)]).astype(np.int32),
+    }
+    return found | {f"c{i}": every_code[:, i].astype(np.int32) for i in range(len(sizes))}
 
 
-def count_clusters(clusters: DataFrame, codes: DataFrame, categories: Categories) -> JointCounts:
-    """Clusters by all their attributes: each has the value that most of its labelled faces have; a tie is missing.
-    `clusters` has face_id, image_id and cluster_id."""
-    members = _with_codes(clusters.where("cluster_id IS NOT NULL"), codes)
-    named = members.select("cluster_id").distinct()
-    return _counted(named.join(_majority(members, len(categories)), "cluster_id", "left"), categories)
+def count(
+    units: DataFrame, categories: Categories, sets: Sequence[Names], tasks: int
+) -> tuple[UnitCounts, UnitCounts, LossCounts]:
+    """Images, faces, and the images lost, of a `unit_frame`."""
+
+    def part(identity: Int64, rows: Int64) -> tuple[UnitCounts, UnitCounts, LossCounts]:
+        is_image = rows[:, 0] == _IMAGE
+        of, own = identity[is_image], rows[is_image]
+        lost = count_losses(categories, own[:, 2:], own[:, 1], of, len(STAGES))
+        faces = count_units(categories, rows[~is_image, 2:], identity[~is_image], sets)
+        return count_units(categories, own[:, 2:], of, sets), faces, lost
+
+    names = ["identity", "unit", "passed", *_codes(categories)]
+    parts = _parts(units.select(*names), "identity", part, tasks)
+    return sum_of(p[0] for p in parts), sum_of(p[1] for p in parts), sum_of(p[2] for p in parts)
 
 
-def _with_codes(clusters: DataFrame, codes: DataFrame) -> DataFrame:
-    main = f.when(f.col("face_id") == f.concat("image_id", f.lit("-0")), f.col("image_id"))
-    return clusters.withColumn("main_of", main).join(codes.withColumnRenamed("image_id", "main_of"), "main_of", "left")
+def vote(units: DataFrame, categories: Categories, tasks: int) -> tuple[Votes, Votes]:
+    """Clusters by their faces, and subjects by their images, of a `unit_frame`."""
+
+    def part(named: Int64, rows: Int64) -> tuple[Votes, Votes]:
+        _, group = np.unique(named, return_inverse=True)  # hashes may be negative
+        is_face = rows[:, 0] == _FACE
+        found = [count_votes(group[kept], rows[kept, 1:], categories) for kept in (is_face, ~is_face)]
+        return found[0], found[1]
+
+    names = ["cluster", "unit", *_codes(categories)]
+    parts = _parts(units.where(f"cluster != {NO_IDENTITY}").select(*names), "cluster", part, tasks)
+    return sum_of(p[0] for p in parts), sum_of(p[1] for p in parts)
 
 
-def _names(categories: Categories) -> list[str]:
+def _codes(categories: Categories) -> list[str]:
     return [f"c{i}" for i in range(len(categories))]
 
 
-def _majority(faces: DataFrame, attributes: int) -> DataFrame:
-    """(cluster_id, c0, c1, …): the most frequent code of each attribute; null without any, and where two tie."""
-    codes = f.array(*(f.col(f"c{i}") for i in range(attributes)))
-    votes = faces.select("cluster_id", f.posexplode(codes).alias("attribute", "code")).where("code IS NOT NULL")
-    counted = votes.groupBy("cluster_id", "attribute", "code").agg(f.count("*").alias("n"))
-    ranked = counted.groupBy("cluster_id", "attribute").agg(
-        f.sort_array(f.collect_list(f.struct("n", "code")), asc=False).alias("votes")
-    )
-    first, second = f.col("votes")[0], f.get(f.col("votes"), f.lit(1))
-    won = f.when(second.isNull() | (first["n"] > second["n"]), first["code"])
-    chosen = ranked.select("cluster_id", "attribute", won.alias("code"))
-    of_each = [f.max(f.when(f.col("attribute") == i, f.col("code"))).alias(f"c{i}") for i in range(attributes)]
-    return chosen.groupBy("cluster_id").agg(*of_each)
+def _parts(frame: DataFrame, key: str, part: Part, tasks: int) -> list[Any]:
+    """What each of `tasks` parts of the rows, which share no key, gives; the key is the first column."""
+    width = len(frame.columns)
+
+    def run(batches: Batches) -> Batches:
+        columns = _columns(batches, width)
+        yield pa.RecordBatch.from_pydict({"part": [pickle.dumps(part(columns[0], np.stack(columns[1:], axis=1)))]})
+
+    rows = map_batches(frame.repartition(tasks, key), run, "part binary").collect()
+    return [pickle.loads(row["part"]) for row in rows]  # noqa: S301 (made above)
 
 
-def _counted(frame: DataFrame, categories: Categories) -> JointCounts:
-    names = _names(categories)
-    sizes = dict(zip(names, (len(values) for values in categories.values()), strict=True))
-    rows = frame.select(*(f.coalesce(name, f.lit(size)).alias(name) for name, size in sizes.items()))
-    counted = rows.groupBy(*names).agg(f.count("*").alias("n")).toArrow()
-    codes = np.stack([counted.column(name).to_numpy() for name in names], axis=1)
-    order = np.lexsort(codes.T[::-1])
-    return JointCounts(categories, codes[order].astype(np.int64), counted.column("n").to_numpy()[order])
+def _columns(batches: Batches, width: int) -> list[Int64]:
+    found = [[c.to_numpy(zero_copy_only=False) for c in batch.columns] for batch in batches]
+    return [np.concatenate([b[i] for b in found] or [np.zeros(0)]).astype(np.int64) for i in range(width)]

@@ -2,101 +2,118 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial, reduce
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import functions as f
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
 
-from facelib.audit.joint_counts import JointCounts
-from facelib.reports.balance import joint_counts
+from facelib.audit.unit_counts import Names, UnitCounts
+from facelib.reports import audit_units as on_driver
+from facelib.reports.audit_units import AuditUnits
 from facelib.reports.labels import SUBJECT
-from facelib.reports.losses import joint_losses
-from facelib.reports.units import cluster_units, face_units, image_units, values_by_image
-from facelib.spark.audit_frames import Categories, count_clusters, count_faces, count_images, image_codes
+from facelib.spark.audit_frames import (
+    EVENTS,
+    Categories,
+    cluster_events,
+    count,
+    face_events,
+    image_events,
+    label_events,
+    unit_frame,
+    vote,
+)
 from facelib.spark.context import StageContext
+from facelib.spark.tables import RowFunction, read_frame
+from schemas.contract import Table
 from schemas.tables import CLUSTERS, FACES, IMAGES, LABELS
 
 DRIVER_IMAGES = 200_000
 """Archives of up to so many images are counted on the driver, which takes less time than starting tasks."""
+TASK_IMAGES = 200_000
+"""Images whose units a task counts at once."""
+_COUNTED = "file string, attribute string, value string, at long, images long"
 _LABELS = ["image_id", "attribute", "value"]
 _IMAGES = ["image_id", "status", "reason", "n_faces"]
 _FACES = ["image_id", "is_usable"]
 _CLUSTERS = ["face_id", "image_id", "cluster_id", "role"]
 
-Counted = tuple[JointCounts, dict[str, JointCounts]]
+
+def label_counts(context: StageContext) -> dict[str, dict[str, int]]:
+    """Images of every value of each attribute of the run, subjects aside; attributes in the order in which they
+    appear, values sorted."""
+    files = context.record.files(LABELS)
+    with context.job("values of labels", len(files)):
+        frame = read_frame(context.spark, context.place, files, _LABELS[1:], _COUNTED, _value_counts, "file")
+        rows = sorted(frame.collect(), key=lambda row: (row["file"], row["at"]))
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        values = found.setdefault(row["attribute"], {})
+        if row["value"] is not None:
+            values[row["value"]] = values.get(row["value"], 0) + row["images"]
+    return {attribute: dict(sorted(values.items())) for attribute, values in found.items()}
 
 
-def label_values(context: StageContext) -> pa.Table:
-    """Distinct values of each attribute of the run, subjects aside: a column each, in the order in which attributes
-    appear, filled up with nulls."""
-    labels = context.read(LABELS, ["attribute", "value"]).where(f.col("attribute") != SUBJECT)
-    with context.job("values of labels", len(context.record.files(LABELS))):
-        found = (
-            labels.withColumn("at", f.monotonically_increasing_id())
-            .groupBy("attribute")
-            .agg(f.min("at").alias("at"), f.collect_set("value").alias("values"))
-            .sort("at")
-            .collect()
-        )
-    longest = max((len(row["values"]) for row in found), default=0)
-    padded = {row["attribute"]: [*row["values"], *[None] * (longest - len(row["values"]))] for row in found}
-    return pa.table({name: pa.array(values, pa.string()) for name, values in padded.items()})
+def _value_counts(labels: pa.Table) -> pa.Table:
+    numbered = labels.append_column("at", pa.array(np.arange(labels.num_rows)))
+    named = numbered.filter(pc.not_equal(numbered.column("attribute"), SUBJECT))
+    counted = named.group_by(["file", "attribute", "value"], use_threads=False).aggregate(
+        [("at", "min"), ("at", "count")]
+    )
+    names = ["file", "attribute", "value", "at_min", "at_count"]
+    return counted.select(names).rename_columns(["file", "attribute", "value", "at", "images"])
 
 
-def audit_units(context: StageContext, categories: Categories) -> Counted:
-    """The listed images by attributes and by the stages they passed (`reports.losses.PASSED`), and images, faces and
-    clusters by attributes."""
-    if context.record.tables[IMAGES.name]["rows"] <= DRIVER_IMAGES:
-        return _on_driver(context, categories)
-    return _in_tasks(context, categories)
+def as_columns(values: Mapping[str, Iterable[str]]) -> pa.Table:
+    """A column of strings per attribute, filled up with nulls."""
+    listed = {name: list(found) for name, found in values.items()}
+    longest = max(map(len, listed.values()), default=0)
+    return pa.table({n: pa.array([*v, *[None] * (longest - len(v))], pa.string()) for n, v in listed.items()})
 
 
-def _on_driver(context: StageContext, categories: Categories) -> Counted:
-    attributes = list(categories)
-    values = values_by_image(context.read_arrow(LABELS, _LABELS), attributes)
-    images, clusters = context.read_arrow(IMAGES, _IMAGES), context.read_arrow(CLUSTERS, _CLUSTERS)
-    faces, owners, names = (clusters.column(c).to_pylist() for c in ("face_id", "image_id", "cluster_id"))
-    units = {
-        "image": image_units(images.column("image_id").to_pylist(), values),
-        "face": face_units(faces, owners, values),
-        "cluster": cluster_units(faces, owners, names, values),
-    }
-    usable = context.read_arrow(FACES, _FACES)
-    outcomes = images
-    for name, rows in (
-        ("n_usable", usable.filter(usable.column("is_usable"))),
-        ("n_clustered", clusters.filter(pc.not_equal(clusters.column("role"), "noise"))),
-    ):
-        outcomes = outcomes.append_column(name, _rows_per_image(images, rows))
-    for name in attributes:
-        outcomes = outcomes.append_column(name, units["image"].column(name))
-    counted = joint_losses(outcomes, attributes, categories)
-    return counted, {
-        "image": counted.of(*attributes),
-        "face": joint_counts(units["face"], attributes, categories),
-        "cluster": joint_counts(units["cluster"], attributes, categories),
-    }
+def audit_units(
+    context: StageContext, categories: Categories, sets: Sequence[Names], values: Mapping[str, Mapping[str, int]]
+) -> AuditUnits:
+    """Images, faces, clusters and subjects by attributes, and the images lost. values: as of `label_counts`."""
+    if context.record.tables[IMAGES.name]["rows"] > DRIVER_IMAGES:
+        return _in_tasks(context, categories, sets, values)
+    tables = ((IMAGES, _IMAGES), (FACES, _FACES), (CLUSTERS, _CLUSTERS), (LABELS, _LABELS))
+    rows = [context.read_arrow(table, columns) for table, columns in tables]
+    return on_driver.audit_units(rows[0], rows[1], rows[2], rows[3], categories, sets)
 
 
-def _rows_per_image(images: pa.Table, rows: pa.Table) -> pa.Array:
-    counts = pc.value_counts(rows.column("image_id"))
-    at = pc.index_in(images.column("image_id"), value_set=counts.field("values"))
-    return counts.field("counts").take(at.combine_chunks())
-
-
-def _in_tasks(context: StageContext, categories: Categories) -> Counted:
-    codes = image_codes(context.read(LABELS, _LABELS), categories)
-    clusters = context.read(CLUSTERS, _CLUSTERS)
-    codes.persist()
+def _in_tasks(
+    context: StageContext, categories: Categories, sets: Sequence[Names], values: Mapping[str, Mapping[str, int]]
+) -> AuditUnits:
+    record, tasks = context.record, 1 + context.record.tables[IMAGES.name]["rows"] // TASK_IMAGES
+    labelled = partial(label_events, categories=dict(categories))
+    sources: list[tuple[Table, list[str], RowFunction]] = [
+        (IMAGES, _IMAGES, image_events),
+        (FACES, _FACES, face_events),
+        (CLUSTERS, _CLUSTERS, cluster_events),
+        (LABELS, _LABELS, labelled),
+    ]
+    frames = [
+        read_frame(context.spark, context.place, record.files(table), columns, EVENTS, function)
+        for table, columns, function in sources
+        if record.files(table)
+    ]
+    units_frame = unit_frame(reduce(DataFrame.unionAll, frames), categories, tasks).persist(StorageLevel.DISK_ONLY)
     try:
-        with context.job("count images, faces and clusters by group", len(context.record.files(IMAGES))):
-            listed, faces = context.read(IMAGES, _IMAGES), context.read(FACES, _FACES)
-            images = count_images(listed, faces, clusters, codes, categories)
+        with context.job("count images, faces, clusters and subjects by group", 3 * tasks):
+            images, faces, lost = count(units_frame, categories, sets, tasks)
             if not categories:
-                return images, {}
-            return images, {
-                "image": images.of(*categories),
-                "face": count_faces(clusters, codes, categories),
-                "cluster": count_clusters(clusters, codes, categories),
-            }
+                return AuditUnits({}, lost)
+            clusters, subjects = vote(units_frame, categories, tasks)
     finally:
-        codes.unpersist()
+        units_frame.unpersist()
+    units = {"image": images, "face": faces, "cluster": UnitCounts(clusters.joint, {})}
+    if subjects.joint.units:
+        units["subject"] = UnitCounts(subjects.joint, {})
+    outside = {
+        a: {v: n for v, n in values.get(a, {}).items() if v not in declared} for a, declared in categories.items()
+    }
+    return AuditUnits(units, lost, clusters.agreement, {a: found for a, found in outside.items() if found})

@@ -1,97 +1,96 @@
-"""Labels, balance and losses of a run."""
+"""Balance, losses and associations of a run."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from facelib.audit.settings import AuditSettings
-from facelib.errors import ConflictError, ObjectNotFoundError
-from facelib.reports.balance import balance_cells, balance_summary, check_reference
-from facelib.reports.label_file import LabelColumns, declared_categories, read_label_file
-from facelib.reports.labels import image_of_key, label_rows
-from facelib.reports.losses import losses
-from facelib.spark.audit_units import audit_units, label_values
+from facelib.audit.joint_counts import attribute_sets
+from facelib.reports.associations import association_rows, attribute_pairs, measure_pairs, source_pairs
+from facelib.reports.audit_units import AuditUnits
+from facelib.reports.balance import BalanceRules, balance_cells, undeclared_rows
+from facelib.reports.balance_summary import balance_summary
+from facelib.reports.declared import declared_categories
+from facelib.reports.losses import losses, withheld_losses
+from facelib.reports.withheld import Withholding, published, withhold
+from facelib.spark.audit_units import as_columns, audit_units, label_counts
 from facelib.spark.context import StageContext
-from facelib.spark.listing import Listing
-from facelib.storage import ObjectStore, StorageSettings, open_store
-from schemas.tables import BALANCE, BALANCE_SUMMARY, LABELS, LOSSES
+from facelib.spark.error_stage import error_audit
+from facelib.spark.main_measures import main_measures
+from facelib.spark.partial_stage import partial_labels
+from facelib.spark.plan_stage import plan_audit
+from facelib.spark.run_record import RunRecord, current_run_id
+from facelib.spark.tables import read_arrow
+from schemas.audit_tables import ASSOCIATIONS, BALANCE, BALANCE_SUMMARY, LOSSES
 
-_SECRET = "store/subject.key"
-
-Audit = Callable[[StageContext, dict[str, tuple[str, ...]]], dict[str, Any]]
-AUDITS: tuple[Audit, ...] = ()
+Categories = dict[str, tuple[str, ...]]
+Audit = Callable[[StageContext, Categories], dict[str, Any]]
+AUDITS: tuple[Audit, ...] = (
+    error_audit,
+    partial_labels,
+    plan_audit,
+)
 """What follows the balance, in order: each writes its tables, given the categories of every attribute, and returns
 what to note in the record."""
 
 
-@dataclass(frozen=True)
-class LabelSource:
-    """A labels file that has been read and checked, and which of its columns mean what."""
-
-    file: str
-    columns: LabelColumns
-    rows: pa.Table
-
-    @classmethod
-    def read(cls, uri: str, columns: LabelColumns, storage: StorageSettings) -> LabelSource:
-        """Read a labels file from a folder or object storage; ConfigError or StorageError when it is unfit."""
-        parent, slash, name = uri.rpartition("/")
-        try:
-            data = open_store(parent or slash or ".", storage).get(name)
-        except ObjectNotFoundError:
-            raise ObjectNotFoundError(f"labels file {uri} does not exist: check --labels") from None
-        return cls(uri, columns, read_label_file(data, name, columns))
-
-    def check(self, audit: AuditSettings) -> None:
-        """ConfigError when the values do not fit the declared categories or reference shares."""
-        categories = declared_categories(self.rows.select(self.columns.attributes), audit.categories)
-        check_reference(audit.reference, self.columns.attributes, categories)
-
-
-def label_stage(context: StageContext, listing: Listing, source: LabelSource | None) -> None:
-    """Write the `labels` table; empty without a labels file."""
-    with context.stage("labels") as facts:
-        rows, unmatched = _label_rows(context, listing, source)
-        facts.update(rows=context.write_arrow(rows, LABELS), label_rows_without_image=unmatched)
-
-
-def _label_rows(context: StageContext, listing: Listing, source: LabelSource | None) -> tuple[pa.Table, int]:
-    names = listing.rows
-    images = image_of_key(*(names.column(c).to_pylist() for c in ("image_id", "key", "uri")))
-    if source is None:
-        return pa.table({n: pa.array([], pa.string()) for n in ("image_id", "attribute", "value", "source")}), 0
-    return label_rows(source.rows, source.columns, images, _secret(context.store), source.file)
-
-
-def _secret(store: ObjectStore) -> bytes:
-    """The output's pseudonym key; made once."""
-    try:
-        return store.get(_SECRET)
-    except ObjectNotFoundError:
-        with suppress(ConflictError):  # another driver made it first
-            store.put_if(_SECRET, secrets.token_bytes(32), expected=None)
-        return store.get(_SECRET)
-
-
 def balance_stage(context: StageContext) -> None:
-    """Write `balance`, `balance_summary` and `losses` from the run's tables, which are counted in tasks."""
+    """Write `balance`, `balance_summary`, `losses` and `associations`, then the tables of AUDITS."""
     with context.stage("balance") as facts:
         audit = context.config.audit
-        categories = declared_categories(label_values(context), audit.categories)
-        attributes = list(categories)
-        images, units = audit_units(context, categories)
-        limits: dict[str, Any] = {"flag_below": audit.flag_below, "flag_above": audit.flag_above}
-        cells = balance_cells(units, attributes, categories, audit.min_cell, reference=audit.reference, **limits)
-        summary = balance_summary(units, attributes, categories, audit.min_cell)
-        lost = losses(images, attributes, categories)
-        facts["balance"] = context.write_arrow(cells, BALANCE)
+        values = label_counts(context)
+        categories = declared_categories(as_columns(values), audit.categories, audit.edges)
+        triples = [t for t in audit.triple_sets if set(t) <= set(categories)]
+        sets = attribute_sets(list(categories), triples)
+        found = audit_units(context, categories, sets, values)
+        before = _published_before(context, categories) if audit.min_cell > 1 else {}
+        earlier = {unit: [publication] for unit, publication in before.items()}
+        withheld = withhold(found.units, sets, audit.min_cell, earlier, audit.min_change)
+        rules = BalanceRules(audit.references(categories), audit.flag_below, audit.flag_above)
+        cells = balance_cells(found.units, list(categories), categories, rules, triples, withheld)
+        images = int(found.losses.moments[None].units[0, 0])
+        errors = undeclared_rows(found.undeclared, images, audit.min_cell)
+        summary = balance_summary(found.units, list(categories), categories, rules, triples, withheld, found.agreement)
+        hidden = withheld_losses(found.losses, withheld.masks.get("image", {}), audit.min_cell)
+        facts["balance"] = context.write_arrow(pa.concat_tables([cells, errors]), BALANCE)
         facts["summary"] = context.write_arrow(summary, BALANCE_SUMMARY)
+        lost = losses(found.losses, list(categories), categories, hidden=hidden)
         facts["losses"] = context.write_arrow(lost, LOSSES)
-        for audit in AUDITS:
-            facts.update(audit(context, categories))
+        facts["associations"] = context.write_arrow(_associations(context, categories, found, withheld), ASSOCIATIONS)
+        facts["undeclared_values"] = errors.num_rows
+        facts["withheld_cells"] = {u: sum(int(m.sum()) for m in masks.values()) for u, masks in withheld.masks.items()}
+        if withheld.incomparable:
+            facts["not_protected_against_previous"] = list(withheld.incomparable)
+        for make in AUDITS:
+            facts.update(make(context, categories))
+
+
+def _associations(context: StageContext, categories: Categories, found: AuditUnits, withheld: Withholding) -> pa.Table:
+    if not categories:
+        return association_rows([])
+    rows = list(attribute_pairs(found.units, withheld.masks))
+    measured = main_measures(context, categories)
+    hidden = {a: withheld.masks["image"][(a,)] for a in categories}
+    labels = (measured.codes, categories, measured.identity, hidden)
+    rows += measure_pairs(measured.values, *labels)
+    if measured.source is not None:
+        rows += source_pairs(measured.source, *labels)
+    return association_rows(rows)
+
+
+def _published_before(context: StageContext, categories: Categories) -> dict[str, Any]:
+    """The counts that the run published last, by unit; none where it has other tables. Clusters of two runs are not the
+    same units, so they are left out."""
+    name = current_run_id(context.store)
+    if name is None:
+        return {}
+    record = RunRecord.load(context.store, name)
+    if record.tables.get(BALANCE.name, {}).get("version") != BALANCE.version:
+        return {}
+    columns = ["unit", "attributes", "groups", "n", "is_suppressed", "estimator"]
+    rows = read_arrow(context.place, record.files(BALANCE), BALANCE, columns).to_pylist()
+    totals = read_arrow(context.place, record.files(BALANCE_SUMMARY), BALANCE_SUMMARY, ["unit", "attributes", "n"])
+    units = {r["unit"]: r["n"] for r in totals.to_pylist() if not r["attributes"] and r["unit"] != "cluster"}
+    return published(rows, units, categories)

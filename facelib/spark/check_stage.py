@@ -17,23 +17,33 @@ from facelib.errors import GateError
 from facelib.reports.conservation import Conservation, conserve
 from facelib.spark.context import StageContext
 from schemas.arrow import arrow_schema
+from schemas.audit_tables import BALANCE, BALANCE_SUMMARY, LOSSES
 from schemas.contract import Table
+from schemas.error_tables import ERROR_RATES, ERROR_SUMMARY
 from schemas.expectations import Expectation, suite
-from schemas.tables import (
+from schemas.label_tables import LABEL_MISSINGNESS, LABEL_PLAN, PREDICTED_SHARES
+from schemas.plan_tables import SAMPLING_PLAN, SAMPLING_PLAN_SUMMARY
+from schemas.tables import CHECKS, CLUSTER_LINEAGE, CLUSTERS, EDGES, FACES, IMAGES, LABELS, THRESHOLD_CURVE
+
+CHECKED = (
+    IMAGES,
+    FACES,
+    LABELS,
+    CLUSTERS,
+    CLUSTER_LINEAGE,
+    EDGES,
+    THRESHOLD_CURVE,
     BALANCE,
     BALANCE_SUMMARY,
-    CHECKS,
-    CLUSTER_LINEAGE,
-    CLUSTERS,
-    EDGES,
-    FACES,
-    IMAGES,
-    LABELS,
     LOSSES,
-    THRESHOLD_CURVE,
+    ERROR_RATES,
+    ERROR_SUMMARY,
+    PREDICTED_SHARES,
+    LABEL_MISSINGNESS,
+    LABEL_PLAN,
+    SAMPLING_PLAN,
+    SAMPLING_PLAN_SUMMARY,
 )
-
-CHECKED = (IMAGES, FACES, LABELS, CLUSTERS, CLUSTER_LINEAGE, EDGES, THRESHOLD_CURVE, BALANCE, BALANCE_SUMMARY, LOSSES)
 Rows = list[dict[str, Any]]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +15,17 @@ import pyarrow.parquet as pq
 
 from facelib.embeddings.embed import vectors_of
 from facelib.errors import ConfigError, ObjectNotFoundError
-from facelib.ids import face_id
 from facelib.reports.labels import SUBJECT, image_of_key, label_rows
-from facelib.reports.units import values_by_image
-from facelib.spark.balance_stage import LabelSource
+from facelib.reports.units import is_main_face, values_by_image
 from facelib.spark.listing import Listing
 from facelib.spark.run_record import RunRecord, published_or_named
 from facelib.spark.tables import Place, read_arrow
 from facelib.storage import ObjectStore, StorageSettings, open_store
 from schemas.contract import Table
 from schemas.tables import IMAGES, LABELS
+
+if TYPE_CHECKING:
+    from facelib.spark.label_stage import LabelSource
 
 _EMBEDDER = "embedder"
 
@@ -103,8 +105,7 @@ class FinishedRun:
     def main_faces(self, table: Table, columns: Sequence[str] = ()) -> pa.Table:
         """face_id, image_id and `columns` of the main face (index 0) of every image that has one, by face_id."""
         rows = self.read(table, ["face_id", "image_id", *columns]).sort_by("face_id")
-        main = [face_id(i, 0) for i in rows.column("image_id").to_pylist()]
-        return rows.filter(pc.equal(rows.column("face_id"), pa.array(main, pa.string())))
+        return rows.filter(is_main_face(rows))
 
     def embeddings(self, face_ids: Iterable[str]) -> npt.NDArray[np.float32]:
         """Stored embeddings (n, d) of these faces, in their order, as the model gave them.
@@ -129,3 +130,16 @@ class FinishedRun:
             )
         rows: npt.NDArray[np.int64] = position.to_numpy()
         return vectors_of(found.column("embedding"))[rows]
+
+
+def without_copies(image_ids: Iterable[str], images: pa.Table) -> list[str]:
+    """The first of each set of exact copies: two copies are no comparison of two photographs.
+
+    `images` holds image_id and duplicate_of of every listed image.
+    """
+    originals = zip(images.column("image_id").to_pylist(), images.column("duplicate_of").to_pylist(), strict=True)
+    original_of = {image: original or image for image, original in originals}
+    first: dict[str, str] = {}
+    for image in image_ids:
+        first.setdefault(original_of[image], image)
+    return list(first.values())

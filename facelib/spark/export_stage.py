@@ -20,7 +20,7 @@ from facelib.spark.context import StageContext
 from facelib.spark.tables import Place, to_parquet
 from facelib.spark.tasks import Batches, map_items
 from facelib.storage import open_store
-from facelib.training.export import effective_sample_size, select_faces, training_table
+from facelib.training.export import Selection, select_faces, training_table
 from schemas.contract import Table
 from schemas.tables import CLUSTERS, IMAGES, LABELS
 
@@ -28,7 +28,7 @@ _WRITTEN = "split string, rows long"
 
 
 def export_stage(context: StageContext, target: Place, split_by: str, attributes: tuple[str, ...]) -> dict[str, Any]:
-    """Write `<target>/<split>/<shard>.parquet`; returns faces per split, identities, effective sample size.
+    """Write `<target>/<split>/<shard>.parquet`; returns faces per split, identities, and what the weights come to.
 
     Exact duplicates and noise are left out. ConfigError when the target holds Parquet files already, or an
     attribute is not among the run's labels.
@@ -37,7 +37,7 @@ def export_stage(context: StageContext, target: Place, split_by: str, attributes
         raise ConfigError(f"{target.uri} already holds a training set: give --to a new folder")
     chosen = _chosen(context, split_by, attributes)
     table = training_table(attributes)
-    shared = context.spark.sparkContext.broadcast(chosen)
+    shared = context.spark.sparkContext.broadcast(chosen.faces)
     shards = context.record.shards
     with context.job(f"export {len(shards)} shards", len(shards)):
         task = _task(shared, table, context.place, target)
@@ -48,12 +48,25 @@ def export_stage(context: StageContext, target: Place, split_by: str, attributes
         rows[result["split"]] = rows.get(result["split"], 0) + result["rows"]
     return {
         "faces": rows,
-        "identities": len(chosen.column("identity").unique()),
-        "effective_sample_size": round(effective_sample_size(chosen.column("weight").to_numpy()), 1),
+        "identities": len(chosen.faces.column("identity").unique()),
+        **_weight_facts(context, chosen),
     }
 
 
-def _chosen(context: StageContext, split_by: str, attributes: tuple[str, ...]) -> pa.Table:
+def _weight_facts(context: StageContext, chosen: Selection) -> dict[str, Any]:
+    """What the weights aim at and come to; `shortfall` says in words what they cannot reach, or is None."""
+    given = chosen.weights.given
+    effective = given.effective_sample_size
+    return {
+        "weight_target": context.config.audit.plan_target,
+        "weight_cap": context.config.export.weight_cap,
+        "largest_weight": round(float(given.weights.max()), 3),
+        "effective_sample_size": None if effective is None else round(effective, 1),
+        "shortfall": chosen.weights.shortfall,
+    }
+
+
+def _chosen(context: StageContext, split_by: str, attributes: tuple[str, ...]) -> Selection:
     images = context.read_arrow(IMAGES, ["image_id", "duplicate_of"])
     originals = images.filter(pc.is_null(images.column("duplicate_of"))).column("image_id")
     clusters = context.read_arrow(CLUSTERS, ["face_id", "image_id", "cluster_id", "role"])
@@ -68,7 +81,8 @@ def _chosen(context: StageContext, split_by: str, attributes: tuple[str, ...]) -
     by_face = {a: {face_id(i, 0): v for i, v in values.items()} for a, values in by_image.items()}
     pairs = zip(clusters.column("face_id").to_pylist(), clusters.column("cluster_id").to_pylist(), strict=True)
     identity = by_face[SUBJECT] if split_by == SUBJECT else dict(pairs)
-    return select_faces(clusters, identity, {a: by_face[a] for a in attributes}, context.config.export)
+    config = context.config
+    return select_faces(clusters, identity, {a: by_face[a] for a in attributes}, config.export, config.audit)
 
 
 def _task(shared: Broadcast[pa.Table], table: Table, source: Place, target: Place) -> Callable[[str], Batches]:

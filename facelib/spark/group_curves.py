@@ -11,7 +11,7 @@ from facelib.audit.group_tails import group_rates, sampled
 from facelib.clusters.assign import Assignment
 from facelib.clusters.neighbours import normalise
 from facelib.clusters.space import FloatArray, Space
-from facelib.reports.label_file import declared_categories
+from facelib.reports.declared import declared_categories
 from facelib.reports.labels import SUBJECT
 from facelib.reports.threshold_curve import FaceGroup, GroupCurve, face_groups, similarities, threshold_curve
 from facelib.reports.units import face_units, image_units, values_by_image
@@ -52,6 +52,6 @@ def _groups(context: StageContext, core: pa.Table) -> Iterator[FaceGroup]:
         return
     values = values_by_image(labels, attributes)
     labelled = image_units(labels.column("image_id").unique().to_pylist(), values)
-    categories = declared_categories(labelled, context.config.audit.categories)
+    categories = declared_categories(labelled, context.config.audit.categories, context.config.audit.edges)
     faces, images = (core.column(c).to_pylist() for c in ("face_id", "image_id"))
     yield from face_groups(face_units(faces, images, values), categories)

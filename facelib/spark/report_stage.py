@@ -1,4 +1,4 @@
-"""The report of a run, `runs/<run_id>/report.html`, made from its tables without a Spark job."""
+"""The report of a run, `runs/<run_id>/report.html`, and the documents beside it, made without a Spark job."""
 
 from __future__ import annotations
 
@@ -29,11 +29,29 @@ from facelib.reports.units import cluster_units, image_units, values_by_image
 from facelib.spark.context import StageContext
 from facelib.spark.evaluation import FinishedRun
 from facelib.spark.pipeline_config import PipelineConfig
+from facelib.spark.run_documents import RunDocuments
 from facelib.spark.run_record import RunRecord
+from schemas.audit_tables import ASSOCIATIONS, BALANCE, BALANCE_SUMMARY, LOSSES
 from schemas.contract import Table
-from schemas.tables import BALANCE, BALANCE_SUMMARY, CHECKS, CLUSTERS, FACES, IMAGES, LABELS, LOSSES, THRESHOLD_CURVE
+from schemas.error_tables import ERROR_RATES, ERROR_SUMMARY
+from schemas.label_tables import LABEL_MISSINGNESS, PREDICTED_SHARES
+from schemas.plan_tables import SAMPLING_PLAN, SAMPLING_PLAN_SUMMARY
+from schemas.tables import CHECKS, CLUSTERS, FACES, IMAGES, LABELS, THRESHOLD_CURVE
 
-SHOWN_TABLES = (BALANCE, BALANCE_SUMMARY, LOSSES, THRESHOLD_CURVE, CHECKS)
+SHOWN_TABLES = (
+    BALANCE,
+    BALANCE_SUMMARY,
+    ASSOCIATIONS,
+    LOSSES,
+    THRESHOLD_CURVE,
+    ERROR_RATES,
+    ERROR_SUMMARY,
+    PREDICTED_SHARES,
+    LABEL_MISSINGNESS,
+    SAMPLING_PLAN,
+    SAMPLING_PLAN_SUMMARY,
+    CHECKS,
+)
 """Tables that the report shows as they are; those a run lacks are left out."""
 _MACHINES = ("storage", "spark")
 """Sections of the configuration that bear on no result."""
@@ -45,21 +63,34 @@ def report_key(record: RunRecord) -> str:
 
 
 def report_stage(context: StageContext) -> None:
-    """Write the report of a run that has passed its checks."""
+    """Write the report of a run that has passed its checks, and the documents beside it."""
     with context.stage("report") as facts:
-        page = run_report(FinishedRun(context.store, context.place, context.record)).encode()
+        run = FinishedRun(context.store, context.place, context.record)
+        data = report_input(run)
+        page = report_page(data).encode()
         context.store.put(report_key(context.record), page)
         facts["bytes"] = len(page)
+        for name, text in RunDocuments.of(run, data).files().items():
+            context.store.put(f"runs/{context.record.run_id}/{name}", text.encode())
 
 
-def run_report(run: FinishedRun) -> str:
-    """The report of a run, always the same for the same run and version of facelib.
+def run_report(run: FinishedRun, form: str = "html") -> str:
+    """The report of a run, `croissant` or `datasheet`, always the same for the same run and version of facelib.
 
     ConfigError when the run was not checked yet, so that its rows are not accounted for.
     """
+    data = report_input(run)
+    if form == "html":
+        return report_page(data)
+    documents = RunDocuments.of(run, data)
+    return documents.croissant() if form == "croissant" else documents.datasheet()
+
+
+def report_input(run: FinishedRun) -> ReportInput:
+    """What the report is made from."""
     tables = {table.name: _whole(run, table) for table in SHOWN_TABLES if table.name in run.record.tables}
     attributes = list(dict.fromkeys(a for names in _column(tables, "attributes") for a in names))
-    return report_page(ReportInput(tables | _aggregated(run, tables, attributes), run_facts(run.record)))
+    return ReportInput(tables | _aggregated(run, tables, attributes), run_facts(run.record))
 
 
 def run_facts(record: RunRecord) -> RunFacts:
@@ -99,7 +130,11 @@ def _whole(run: FinishedRun, table: Table) -> pa.Table:
 
 
 def _column(tables: Mapping[str, pa.Table], name: str) -> list[Any]:
-    found: list[Any] = tables[BALANCE.name].column(name).to_pylist() if BALANCE.name in tables else []
+    """A column of the counts of `balance`."""
+    if BALANCE.name not in tables:
+        return []
+    rows = tables[BALANCE.name]
+    found: list[Any] = rows.filter(pc.equal(rows.column("estimator"), "count")).column(name).to_pylist()
     return found
 
 

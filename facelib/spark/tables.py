@@ -103,7 +103,7 @@ def read_frame(
     place: Place,
     keys: Sequence[str],
     columns: Sequence[str],
-    schema: StructType,
+    schema: str | StructType,
     function: RowFunction | None = None,
     file_column: str | None = None,
 ) -> DataFrame:

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from facelib.audit.settings import AuditSettings
 from facelib.errors import ConfigError
 from facelib.ids import digest
+from facelib.training.weights import FaceWeights, face_weights
 from schemas.contract import Column, Table, Type
 
 SPLITS = ("train", "validation", "test")
@@ -21,7 +21,10 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """`weight_cap`: largest weight; `min_faces`: smallest identity; shares are of identities, not of faces."""
+    """`weight_cap`: largest weight over the mean weight; `min_faces`: smallest identity.
+
+    Shares are of identities, not of faces.
+    """
 
     weight_cap: float = 10.0
     min_faces: int = 1
@@ -43,7 +46,7 @@ def training_table(attributes: Sequence[str]) -> Table:
             Column("face_id", Type.STRING, "the face"),
             Column("identity", Type.STRING, "cluster_id, or pseudonym of the subject"),
             Column("identity_index", Type.INT64, "class number, 0 … identities − 1 over all splits", minimum=0),
-            Column("weight", Type.FLOAT64, "sampling weight: inverse share of the face's cell, capped", minimum=0),
+            Column("weight", Type.FLOAT64, "sampling weight towards audit.plan_target, capped; mean 1", minimum=0),
             *(Column(f"label_{a}", Type.STRING, f"{a}, or {UNKNOWN}") for a in attributes),
             Column("chip", Type.BINARY, "JPEG of the aligned face, 150 × 150 px"),
         ),
@@ -59,21 +62,15 @@ def side_of(identity: str, settings: ExportSettings) -> str:
     return "validation" if u < settings.test_share + settings.validation_share else "train"
 
 
-def cell_weights(cells: Sequence[tuple[str | None, ...]], cap: float) -> npt.NDArray[np.float64]:
-    """Weight of each face by its cell: min(cap, (1/C) / share), C cells present, shares among known faces.
+@dataclass(frozen=True)
+class Selection:
+    """The exported faces without their chips, and how they were weighted.
 
-    Inverse-probability weighting towards equal cells (Horvitz & Thompson 1952), truncated at `cap`. A
-    face with a missing label weighs 1.
+    faces: face_id, identity, identity_index, split, weight, label_* (one row per face, by face_id).
     """
-    known = Counter(c for c in cells if None not in c)
-    total = sum(known.values())
-    by_cell = {c: min(cap, total / (len(known) * n)) for c, n in known.items()}
-    return np.array([by_cell.get(c, 1.0) for c in cells], dtype=np.float64)
 
-
-def effective_sample_size(weights: npt.NDArray[np.float64]) -> float:
-    """(Σw)² / Σw² (Kish 1965); 0 for no faces."""
-    return float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0
+    faces: pa.Table
+    weights: FaceWeights
 
 
 def select_faces(
@@ -81,12 +78,13 @@ def select_faces(
     identity: Mapping[str, str],
     labels: Mapping[str, Mapping[str, str]],
     settings: ExportSettings,
-) -> pa.Table:
-    """The exported faces without their chips: face_id, identity, identity_index, split, weight, label_*.
+    audit: AuditSettings,
+) -> Selection:
+    """Which faces are exported, and their weights over the whole set (`facelib.training.weights`).
 
     `faces` has face_id, image_id; `identity` maps face_id → identity, a face without one is left out;
     `labels` maps attribute → face_id → value. Identities with fewer than `min_faces` faces are left out.
-    Weights are computed over the whole set. Raises ConfigError when nothing is left.
+    Raises ConfigError when nothing is left.
     """
     sizes = Counter(identity[f] for f in faces.column("face_id").to_pylist() if f in identity)
     chosen = sorted(
@@ -98,15 +96,15 @@ def select_faces(
             "or split by cluster instead of subject"
         )
     classes = {name: i for i, name in enumerate(sorted({identity[f] for f in chosen}))}
-    cells = [tuple(known.get(f) for known in labels.values()) for f in chosen]
-    weights = cell_weights(cells, settings.weight_cap) if labels else np.ones(len(chosen))
+    values = {attribute: [known.get(f) for f in chosen] for attribute, known in labels.items()}
+    weights = face_weights(values, [identity[f] for f in chosen], audit, settings.weight_cap)
     columns: dict[str, object] = {
         "face_id": chosen,
         "identity": [identity[f] for f in chosen],
         "identity_index": [classes[identity[f]] for f in chosen],
         "split": [side_of(identity[f], settings) for f in chosen],
-        "weight": weights,
+        "weight": weights.given.weights,
     }
-    for attribute, known in labels.items():
-        columns[f"label_{attribute}"] = [known.get(f, UNKNOWN) for f in chosen]
-    return pa.table(columns)
+    for attribute, found in values.items():
+        columns[f"label_{attribute}"] = [UNKNOWN if v is None else v for v in found]
+    return Selection(pa.table(columns), weights)

@@ -33,12 +33,14 @@ BENCHMARKS = {
     "planted_beside": "benchmarks.planted_beside",
     "planted_search": "benchmarks.planted_search",
     "coverage": "benchmarks.coverage",
+    "biased_draws": "benchmarks.biased_draws",
+    "audit_scale": "benchmarks.audit_scale",
     "added": "benchmarks.added",
     "group_tails": "benchmarks.group_tails",
     "partial_labels": "benchmarks.partial_labels",
 }
 NEEDS_PHOTOGRAPHS = frozenset(
-    {"clusters", "quality", "identification", "normalisation", "group_tails", "partial_labels"}
+    {"clusters", "quality", "identification", "normalisation", "group_tails", "partial_labels", "biased_draws"}
 )
 QUICK = "--quick"
 

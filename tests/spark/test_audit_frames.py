@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from facelib.audit.joint_counts import JointCounts, attribute_sets
-from facelib.reports.balance import joint_counts
-from facelib.reports.losses import PASSED, losses
+from facelib.audit.joint_counts import attribute_sets
+from facelib.audit.unit_counts import UnitCounts
+from facelib.reports.audit_units import audit_units
+from facelib.reports.balance import balance_cells
+from facelib.reports.balance_summary import balance_summary
+from facelib.reports.losses import losses
 from facelib.reports.units import cluster_units, face_units, image_units, values_by_image
-from facelib.spark.audit_frames import count_clusters, count_faces, count_images, image_codes
+from facelib.reports.units_counted import unit_counts
+from facelib.spark.audit_frames import (
+    cluster_events,
+    count,
+    face_events,
+    image_events,
+    label_events,
+    unit_frame,
+    vote,
+)
 
 CATEGORIES = {"gender": ("M", "F", "X"), "age": ("old", "young"), "none": ()}
 
@@ -32,9 +46,10 @@ def random_tables(seed: int) -> dict[str, pa.Table]:
     labels = [
         (image, attribute, [*values, None][rng.integers(0, len(values) + 1)])
         for image in images
-        for attribute, values in CATEGORIES.items()
+        for attribute, values in {**CATEGORIES, "gender": (*CATEGORIES["gender"], "Q")}.items()
         if rng.random() < 0.8
     ]
+    labels += [(image, "subject", f"s{rng.integers(0, 60)}") for image in images if rng.random() < 0.3]
     return {
         "images": pa.table(
             {
@@ -63,58 +78,83 @@ def random_tables(seed: int) -> dict[str, pa.Table]:
     }
 
 
-def as_frames(spark: SparkSession, tables: dict[str, pa.Table]) -> dict[str, DataFrame]:
-    return {name: spark.createDataFrame(table) for name, table in tables.items()}
+def events_of(spark: SparkSession, tables: dict[str, pa.Table], categories: dict[str, tuple[str, ...]]) -> DataFrame:
+    """What tasks read of the tables, each in two files."""
+    makers = {
+        "images": image_events,
+        "faces": face_events,
+        "clusters": cluster_events,
+        "labels": lambda rows: label_events(rows, categories),
+    }
+    halves = [
+        make(part) for name, make in makers.items() for part in (tables[name].slice(0, 200), tables[name].slice(200))
+    ]
+    return spark.createDataFrame(pa.concat_tables(halves).combine_chunks())
 
 
-def assert_equal_tables(found: JointCounts, expected: JointCounts) -> None:
-    for names in attribute_sets(list(expected.categories)):
-        np.testing.assert_array_equal(found.table(*names), expected.table(*names))
-    assert found.units == expected.units
+SETS = attribute_sets(list(CATEGORIES), [tuple(CATEGORIES)])
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_tasks_count_what_a_loop_over_the_rows_counts(spark: SparkSession, seed: int) -> None:
+def test_tasks_count_what_the_driver_counts(spark: SparkSession, seed: int) -> None:
+    """Rows of every table are equal to the last bit of their counts, in parts and in one piece."""
     tables = random_tables(seed)
-    frames = as_frames(spark, tables)
-    codes = image_codes(frames["labels"], CATEGORIES)
-    found = count_images(frames["images"], frames["faces"], frames["clusters"], codes, CATEGORIES)
+    expected = audit_units(*(tables[n] for n in ("images", "faces", "clusters", "labels")), CATEGORIES, SETS)
+    frame = unit_frame(events_of(spark, tables, CATEGORIES), CATEGORIES, 3)
+    images, faces, lost = count(frame, CATEGORIES, SETS, 4)
+    votes, subjects = vote(frame, CATEGORIES, 2)
+    units = {
+        "image": images,
+        "face": faces,
+        "cluster": UnitCounts(votes.joint, {}),
+        "subject": UnitCounts(subjects.joint, {}),
+    }
+    assert list(expected.units) == list(units)
+    for make in (balance_cells, balance_summary):
+        assert make(units, list(CATEGORIES), CATEGORIES).equals(make(expected.units, list(CATEGORIES), CATEGORIES))
+    found = losses(lost, list(CATEGORIES), CATEGORIES)
+    assert found.equals(losses(expected.losses, list(CATEGORIES), CATEGORIES))
+    assert votes.agreement == pytest.approx(expected.agreement)
+    assert expected.undeclared == {"gender": {"Q": expected.undeclared["gender"]["Q"]}}
 
+
+def test_the_driver_counts_what_a_loop_over_the_rows_counts() -> None:
+    tables = random_tables(3)
+    found = audit_units(*(tables[n] for n in ("images", "faces", "clusters", "labels")), CATEGORIES, SETS)
     attributes, values = list(CATEGORIES), values_by_image(tables["labels"], list(CATEGORIES))
+    values["gender"] = {image: value for image, value in values["gender"].items() if value != "Q"}
     clusters = tables["clusters"]
     faces, owners, names = (clusters.column(c).to_pylist() for c in ("face_id", "image_id", "cluster_id"))
-    units = {
-        "image": image_units(tables["images"].column("image_id").to_pylist(), values),
+    image_ids = tables["images"].column("image_id").to_pylist()
+    expected = {
+        "image": image_units(image_ids, values),
         "face": face_units(faces, owners, values),
         "cluster": cluster_units(faces, owners, names, values),
     }
-    expected = {unit: joint_counts(table, attributes, CATEGORIES) for unit, table in units.items()}
-    assert_equal_tables(found.of(*attributes), expected["image"])
-    assert_equal_tables(count_faces(frames["clusters"], codes, CATEGORIES), expected["face"])
-    assert_equal_tables(count_clusters(frames["clusters"], codes, CATEGORIES), expected["cluster"])
+    for unit, table in expected.items():
+        for attribute_set in SETS:
+            counts = unit_counts(table, attributes, CATEGORIES).table(attribute_set)
+            np.testing.assert_array_equal(found.units[unit].table(attribute_set), counts)
 
-    def per_image(rows: pa.Table, wanted: pa.Array) -> list[int]:
-        kept = rows.filter(wanted).column("image_id").to_pylist()
-        return [kept.count(image) for image in tables["images"].column("image_id").to_pylist()]
-
-    outcomes = tables["images"].append_column(
-        "n_usable", [per_image(tables["faces"], tables["faces"].column("is_usable"))]
-    )
-    outcomes = outcomes.append_column("n_clustered", [per_image(clusters, pa.compute.is_valid(clusters["cluster_id"]))])
-    for name, column in zip(attributes, units["image"].columns, strict=True):
-        outcomes = outcomes.append_column(name, column)
-    assert losses(found, attributes, CATEGORIES).equals(losses(outcomes, attributes, CATEGORIES))
-    assert found.table(PASSED)[:-1].min() > 0
+    subject = values_by_image(tables["labels"], ["subject"])["subject"]
+    main = {o: c for f, o, c in zip(faces, owners, names, strict=True) if f.endswith("-0")}
+    identity = [subject.get(i) or main.get(i) or i for i in image_ids]
+    moments = found.units["image"].moments[("gender",)].everyone
+    groups = [values["gender"].get(i) for i in image_ids]
+    for cell, group in enumerate(("M", "F", "X")):
+        held = Counter(who for who, of in zip(identity, groups, strict=True) if of == group)
+        assert moments.identities[cell] == len(held)
+        assert moments.own_squares[cell] == sum(n * n for n in held.values())
+    sizes = Counter(identity)
+    assert moments.squares == sum(n * n for n in sizes.values())
+    known = [sizes[who] for who, of in zip(identity, groups, strict=True) if of == "M"]
+    assert moments.cross[0] == sum(known)
 
 
 def test_without_attributes_images_are_counted_by_their_stages(spark: SparkSession) -> None:
     tables = random_tables(3)
-    frames = [
-        spark.createDataFrame(
-            tables["images"].to_pylist(), "image_id string, status string, reason string, n_faces long"
-        ),
-        *(spark.createDataFrame(tables[name].to_pandas()) for name in ("faces", "clusters")),
-    ]
-    found = count_images(*frames, image_codes(spark.createDataFrame(tables["labels"].to_pandas()), {}), {})
-    assert found.units == 400
-    assert list(found.categories) == [PASSED]
+    images, _, lost = count(unit_frame(events_of(spark, tables, {}), {}, 2), {}, [], 2)
+    expected = audit_units(*(tables[n] for n in ("images", "faces", "clusters", "labels")), {}, [])
+    assert images.joint.units == 400
+    assert losses(lost, [], {}).equals(losses(expected.losses, [], {}))
+    assert expected.units == {}

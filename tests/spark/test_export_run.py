@@ -10,8 +10,10 @@ import pytest
 from conftest import Output, facelib, label_options
 from pyspark.sql import SparkSession
 
-from facelib.demo.archive import PlantedArchive
+from facelib.audit.sampling_weights import sampling_weights
+from facelib.demo.archive import ATTRIBUTES, PlantedArchive
 from facelib.faces.chip import decode_chip
+from facelib.storage import open_store
 
 pytestmark = pytest.mark.spark
 
@@ -31,7 +33,9 @@ def read_set(folder: Path) -> dict[str, list]:  # type: ignore[type-arg]
     return {d.name: list(read_batches(d, 16)) for d in sorted(folder.iterdir())}
 
 
-def test_every_exported_face_comes_back_with_all_columns(output: Output, tmp_path: Path) -> None:
+def test_every_exported_face_comes_back_with_all_columns(
+    output: Output, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = tmp_path / "training"
     code = facelib("export", "--output", output.uri, "--to", str(target), "--attributes", "skin_tone,glasses")
     assert code == 0
@@ -57,11 +61,13 @@ def test_every_exported_face_comes_back_with_all_columns(output: Output, tmp_pat
         for b in batches
         for f, s, g in zip(b.face_ids, b.labels["skin_tone"], b.labels["glasses"], strict=True)
     }
-    known = [c for c in cell.values() if "unknown" not in c]
-    for f, c in cell.items():
-        share = known.count(c) / len(known)
-        wanted = 1.0 if "unknown" in c else min(10.0, 1 / len(set(known)) / share)
-        assert weights[f] == pytest.approx(wanted, rel=1e-6)
+    known = sorted({c for c in cell.values() if "unknown" not in c})
+    codes = [known.index(c) if c in known else -1 for c in cell.values()]
+    expected = sampling_weights(codes, np.full(len(known), 1 / len(known)), cap=10.0)
+    assert [weights[f] for f in cell] == pytest.approx(expected.weights.tolist(), rel=1e-6)
+    message = capsys.readouterr().out
+    assert f"effective sample size {expected.effective_sample_size:.1f} of {len(cell)} faces" in message
+    assert "weights aim at equal groups, at most 10 times their mean (export.weight_cap)" in message
 
     chips = {}
     for shard in Path(output.uri).glob("store/extracted/*/*.parquet"):
@@ -71,6 +77,16 @@ def test_every_exported_face_comes_back_with_all_columns(output: Output, tmp_pat
             chips[f"{row['image_id']}-{row['face_index']}"] = row["chip"]
     batch = batches[0]
     assert np.array_equal(batch.chips[0].permute(1, 2, 0).numpy(), decode_chip(chips[batch.face_ids[0]]))
+
+
+def test_the_run_has_a_plan_for_every_attribute_and_pair(output: Output) -> None:
+    plan, counted = output.rows("sampling_plan"), output.rows("balance")
+    cells = {(tuple(r["attributes"]), tuple(r["groups"])): r for r in plan if r["goal"] == "shares"}
+    images = {(tuple(r["attributes"]), tuple(r["groups"])): r["n"] for r in counted if r["unit"] == "image"}
+    assert len({names for names, _ in cells}) == len(ATTRIBUTES) * (len(ATTRIBUTES) + 1) / 2
+    assert {key: row["images"] for key, row in cells.items()} == {k: n for k, n in images.items() if None not in k[1]}
+    page = open_store(output.uri).get(f"runs/{output.current}/report.html").decode()
+    assert "What to collect, and how to weight" in page
 
 
 def test_a_second_export_into_the_same_folder_is_refused(

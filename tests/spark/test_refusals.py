@@ -52,6 +52,10 @@ def test_stages_one_by_one_and_a_gate_that_closes(spark, archive, tmp_path: Path
     assert "has no table labels yet" in said(capsys)
     for stage in ("embed", "cluster"):
         assert facelib(stage, "--output", out) == 0
+    assert facelib("balance", "--output", out, "--label-budget", "7", "--label-attribute", "hair") == 0
+    assert "7 images to label next" in capsys.readouterr().out
+    (plan,) = {r["attribute"] for r in Output(out).rows("label_plan", Output(out).runs()[0])}
+    assert plan == "hair"
     labels = ["--labels", str(archive.labels), "--label-key", "file", "--attributes", "glasses"]
     assert facelib("balance", "--output", out, *labels) == 0
     output = Output(out)

@@ -27,11 +27,14 @@ def test_rescore_decides_anew_from_what_was_extracted(
         copy_image(archive, name, tmp_path / "images" / name)
     s3.server.upload_folder(tmp_path / "images", "images", "rescored")
     out = str(tmp_path / "out")
-    options = ("--set", "audit.min_cell=3", "--set", "extract.shard_images=16")
+    audit = ("--set", "audit.min_cell=3", "--set", "audit.edges={ita_deg=[10, 41.5]}")
+    options = (*audit, "--set", "extract.shard_images=16")
     assert facelib("run", "--images", "s3://images/rescored", "--output", out, *options, *label_options(archive)) == 0
     output = Output(out)
     first = output.current
     before = {t: output.rows(t) for t in ("images", "faces", "labels", "clusters")}
+    check_measured_labels(before["labels"], before["faces"])
+    check_withheld(output)
     half = statistics.median(r["quality_score"] for r in before["faces"])
 
     s3.reads.clear()
@@ -58,6 +61,31 @@ def test_rescore_decides_anew_from_what_was_extracted(
     assert facelib("rescore", "--output", out, "--run", first) == 0
     for table, rows in before.items():
         assert without_run(table, output.rows(table)) == without_run(table, rows), table
+
+
+def check_measured_labels(labels: list[dict], faces: list[dict]) -> None:
+    """Skin tone where the light allows it, cut at the declared edges."""
+    found = {r["image_id"]: r["value"] for r in labels if r["attribute"] == "ita_deg"}
+    main = [r for r in faces if r["face_id"].endswith("-0") and r["ita_is_reliable"]]
+    names = ("<10", "[10, 41.5)", "≥41.5")
+    assert found == {r["image_id"]: names[(r["ita_deg"] >= 10) + (r["ita_deg"] >= 41.5)] for r in main}
+    assert len(found) > 5
+    assert {r["source"] for r in labels if r["attribute"] == "ita_deg"} == {"measured"}
+
+
+def check_withheld(output: Output) -> None:
+    """No count below 3 is in any table by group, and some are withheld."""
+    balance = output.rows("balance")
+    assert any(r["is_suppressed"] for r in balance)
+    assert all(r["n"] is None or r["n"] == 0 or r["n"] >= 3 for r in balance)
+    hidden = {
+        (r["attributes"][0], r["groups"][0])
+        for r in balance
+        if r["unit"] == "image" and len(r["groups"]) == 1 and r["is_suppressed"]
+    }
+    for r in output.rows("losses"):
+        if (r["attribute"], r["group"]) in hidden:
+            assert r["n_in"] is r["n_out"] is r["rate"] is None
 
 
 def test_rescore_needs_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ def names(archive: PlantedArchive) -> list[str]:
 
 
 def test_second_run_reads_no_image_and_growth_reads_only_what_is_new(
-    s3: ServedArchive, archive: PlantedArchive, tmp_path: Path
+    s3: ServedArchive, archive: PlantedArchive, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chosen = names(archive)[:40]
     for name in chosen:
@@ -42,6 +42,7 @@ def test_second_run_reads_no_image_and_growth_reads_only_what_is_new(
     assert first.current != before[0]
     unchanged = [{**r, "run_id": ""} for r in first.rows("clusters")]
     assert unchanged == [{**r, "run_id": ""} for r in before[1]]
+    assert "nothing changed, 40 images" in balance_diff(first, before[0], capsys)
 
     extra = names(archive)[40:42]
     for name in extra:
@@ -53,6 +54,13 @@ def test_second_run_reads_no_image_and_growth_reads_only_what_is_new(
     assert first.record()["stages"]["extract"]["shards_computed"] == 1
     assert first.record()["stages"]["embed"]["shards_computed"] == 1
     assert len(first.rows("images")) == 42
+    assert "images    40 → 42: 40 in both, 0 only before, 2 only after" in balance_diff(first, before[0], capsys)
+
+
+def balance_diff(output: Output, run_a: str, capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert facelib("balance", "diff", run_a, output.current, "--output", output.uri) == 0
+    return capsys.readouterr().out
 
 
 def test_killed_driver_goes_on_where_it_stopped(s3: ServedArchive, archive: PlantedArchive, tmp_path: Path) -> None:

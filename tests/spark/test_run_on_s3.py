@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import math
 from collections import Counter
 from pathlib import Path
@@ -12,7 +14,7 @@ from conftest import Output, facelib, label_options
 from pyspark.sql import SparkSession
 
 from facelib.clusters.agreement import pairwise_scores
-from facelib.demo.archive import PlantedArchive
+from facelib.demo.archive import ATTRIBUTES, PlantedArchive
 from facelib.demo.s3_server import S3Server
 from facelib.ids import face_id
 from facelib.storage import open_store
@@ -26,8 +28,8 @@ ANALYST = [t for t in TABLES.values() if not t.is_store]
 @pytest.fixture(scope="module")
 def output(spark: SparkSession, server: S3Server, archive: PlantedArchive) -> Output:
     server.upload_folder(archive.images, "images", "all")
-    code = facelib("run", "--images", "s3://images/all", "--output", "s3://out/first", *label_options(archive))
-    assert code == 0
+    options = ("--set", "audit.min_cell=0", *label_options(archive))
+    assert facelib("run", "--images", "s3://images/all", "--output", "s3://out/first", *options) == 0
     return Output("s3://out/first")
 
 
@@ -136,6 +138,29 @@ def test_balance_of_images_counts_the_labels_file(output: Output, archive: Plant
         assert all(r["ci_low"] <= r["share"] <= r["ci_high"] for r in cells.values())
 
 
+def test_attributes_that_are_labelled_in_part_have_bounds_and_a_plan(output: Output, tmp_path: Path) -> None:
+    main = {r["image_id"] for r in output.rows("faces") if r["face_id"] == face_id(r["image_id"], 0)}
+    labels: dict[str, dict[str, str]] = {a: {} for a in ATTRIBUTES}
+    for r in output.rows("labels"):
+        if r["image_id"] in main and r["value"] and r["attribute"] in labels:
+            labels[r["attribute"]][r["image_id"]] = r["value"]
+    part = {a for a, known in labels.items() if 0 < len(known) < len(main)}
+    rows = output.rows("predicted_shares")
+    assert {r["attribute"] for r in rows} == part
+    for r in (r for r in rows if not r["is_suppressed"]):
+        counted = Counter(labels[r["attribute"]].values())
+        assert (r["n_labelled"], r["n_used"]) == (counted[r["category"]], len(main))
+        assert math.isclose(r["bound_low"], counted[r["category"]] / len(main))
+    assert {r["attribute"] for r in output.rows("label_missingness")} == part
+    planned, target = min(part), tmp_path / "plan.csv"
+    command = ("balance", "--output", output.uri, "--label-budget", "3", "--label-attribute", planned)
+    assert facelib(*command, "--to", str(target)) == 0
+    plan = list(csv.DictReader(target.open()))
+    assert {r["image_id"] for r in plan} <= main - set(labels[planned])
+    uris = {r["image_id"]: r["uri"] for r in output.rows("images")}
+    assert [f"s3://images/all/{r['key']}" for r in plan] == [uris[r["image_id"]] for r in plan]
+
+
 def test_losses_chain_from_stage_to_stage(output: Output) -> None:
     rows = output.rows("losses")
     total = [r for r in rows if r["attribute"] is None]
@@ -168,3 +193,19 @@ def test_the_report_lies_beside_the_tables_and_can_be_made_again(output: Output,
     assert b"Who is in the archive" in page
     assert facelib("report", "--output", output.uri, "--to", str(tmp_path / "report.html")) == 0
     assert (tmp_path / "report.html").read_bytes() == page
+
+
+def test_the_documents_lie_beside_it_and_name_the_files_of_the_run(output: Output, tmp_path: Path) -> None:
+    store, folder = open_store(output.uri), f"runs/{output.current}"
+    for form, name in (("croissant", "croissant.json"), ("datasheet", "datasheet.md")):
+        held = store.get(f"{folder}/{name}")
+        assert b"s3://" not in held
+        assert facelib("report", "--output", output.uri, "--format", form, "--to", str(tmp_path / name)) == 0
+        assert (tmp_path / name).read_bytes() == held
+    described = json.loads((tmp_path / "croissant.json").read_bytes())
+    files = {f["contentUrl"]: f["sha256"] for f in described["distribution"] if f["@type"] == "cr:FileObject"}
+    assert files == {
+        key.removeprefix(f"{folder}/"): hashlib.sha256(store.get(key)).hexdigest()
+        for table in output.record()["tables"].values()
+        for key in table["files"]
+    }

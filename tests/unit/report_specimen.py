@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from facelib.audit.joint_counts import attribute_sets
 from facelib.clusters.evidence import Evidence
 from facelib.clusters.floor import FloorEstimate
-from facelib.reports.balance import balance_cells, balance_summary
+from facelib.reports.balance import BalanceRules, balance_cells
+from facelib.reports.balance_summary import balance_summary
 from facelib.reports.cluster_sizes import cluster_sizes, images_per_cluster
 from facelib.reports.html.chapter import ReportInput, RunFacts
-from facelib.reports.losses import losses
+from facelib.reports.losses import loss_counts, losses, withheld_losses
 from facelib.reports.measures_by_group import CLUSTER_MEASURES, FACE_MEASURES, measures_by_group
 from facelib.reports.threshold_curve import threshold_curve
 from facelib.reports.units import cluster_units
+from facelib.reports.units_counted import unit_counts
+from facelib.reports.withheld import withhold
 
 GROUPS = {
     "gender": ("F", "M"),
@@ -79,10 +83,14 @@ def report_input(specimen: Specimen) -> ReportInput:
     measured = _measured(rng, specimen, values, has_face)
     per_cluster = images_per_cluster(clusters)
     names, groups = list(specimen.groups), specimen.groups
+    counted = {unit: unit_counts(table, names, groups) for unit, table in units.items()}
+    withheld = withhold(counted, attribute_sets(names), specimen.min_cell)
+    rules, lost = BalanceRules(specimen.reference), loss_counts(images, names, groups)
+    hidden = withheld_losses(lost, withheld.masks.get("image", {}), specimen.min_cell)
     tables = {
-        "balance": balance_cells(units, names, groups, reference=specimen.reference, **limits),
-        "balance_summary": balance_summary(units, names, groups, specimen.min_cell),
-        "losses": losses(images, names, groups),
+        "balance": balance_cells(units, names, groups, rules, withheld=withheld),
+        "balance_summary": balance_summary(units, names, groups, rules, withheld=withheld),
+        "losses": losses(lost, names, groups, hidden=hidden),
         "threshold_curve": _curve(rng, int(has_face.sum())),
         "cluster_sizes": cluster_sizes(per_cluster.column("images").to_numpy(), specimen.min_cell),
         "measures_by_group": pa.concat_tables(

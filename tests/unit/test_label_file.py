@@ -12,13 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from facelib.errors import ConfigError
-from facelib.reports.label_file import (
-    MAX_UNDECLARED_CATEGORIES,
-    LabelColumns,
-    category_codes,
-    declared_categories,
-    read_label_file,
-)
+from facelib.reports.label_file import LabelColumns, read_label_file
 
 pytestmark = pytest.mark.unit
 
@@ -166,54 +160,3 @@ def test_unreadable_files(data: bytes, name: str, message: str) -> None:
 def test_attribute_names_must_not_clash(attributes: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match="rename or drop"):
         read_csv(HEADER, LabelColumns("file", "person", attributes))
-
-
-def test_categories_are_declared_ones_in_order_or_sorted_values() -> None:
-    present = pa.table({"gender": ["M", None, "M"], "age": ["30", "4", None], "race": pa.nulls(3, pa.string())})
-    assert declared_categories(present, {"gender": ("X", "M", "F")}) == {
-        "gender": ("X", "M", "F"),
-        "age": ("30", "4"),
-        "race": (),
-    }
-    assert declared_categories(present)["gender"] == ("M",)
-    assert declared_categories(present.slice(0, 0)) == {"gender": (), "age": (), "race": ()}
-
-
-@pytest.mark.parametrize(
-    ("declared", "message"),
-    [
-        ({"gender": ("F",)}, "attribute gender has 2 rows whose value is not among its 1 categories"),
-        ({"gender": ()}, "empty or repeat one"),
-        ({"gender": ("M", "M")}, "empty or repeat one"),
-        ({"gendre": ("M",)}, r"none of the attributes \(gender\)"),
-    ],
-)
-def test_declarations_that_do_not_fit(declared: dict[str, tuple[str, ...]], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        declared_categories(pa.table({"gender": ["M", None, "M", "F"]}), declared)
-
-
-def test_identifier_is_not_taken_for_an_attribute() -> None:
-    values = [f"v{i}" for i in range(MAX_UNDECLARED_CATEGORIES + 1)]
-    with pytest.raises(ConfigError, match="identifier"):
-        declared_categories(pa.table({"serial": values}))
-    assert len(declared_categories(pa.table({"serial": values}), {"serial": values})["serial"]) == len(values)
-
-
-@pytest.mark.parametrize("kind", ["plain", "large", "dictionary", "chunked"])
-def test_codes(kind: str) -> None:
-    plain = pa.array(["b", None, "a", "b"])
-    column = {
-        "plain": plain,
-        "large": plain.cast(pa.large_string()),
-        "dictionary": plain.dictionary_encode(),
-        "chunked": pa.chunked_array([plain[:1], plain[1:]]),
-    }[kind]
-    codes = category_codes(column, "x", ["a", "b", "absent"])
-    assert codes.tolist() == [1, 3, 0, 1]
-    assert codes.dtype == np.int64
-
-
-def test_codes_of_nothing_and_of_all_missing() -> None:
-    assert category_codes(pa.chunked_array([], pa.string()), "x", ["a"]).tolist() == []
-    assert category_codes(pa.nulls(2), "x", []).tolist() == [0, 0]

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.stats import chi2_contingency, fisher_exact
 from statsmodels.stats.proportion import proportion_confint
 
+from facelib.audit.loss_counts import LossCounts, count_losses
 from facelib.errors import ConfigError
-from facelib.reports.losses import LOSSES_SCHEMA, STAGES, losses
-from schemas.tables import LOSSES
+from facelib.reports.losses import LOSSES_SCHEMA, STAGES, loss_counts, losses, withheld_losses
+from schemas.audit_tables import LOSSES
 
 pytestmark = pytest.mark.unit
 
@@ -153,5 +155,54 @@ def test_faults_are_named() -> None:
         losses(images(HAND), ["h"], CATEGORIES)
     with pytest.raises(ConfigError, match="g has no categories"):
         losses(images(HAND), ["g"], {})
-    with pytest.raises(ConfigError, match="g has 3 rows"):
-        losses(images(HAND), ["g"], {"g": ("M",)})
+
+
+def test_a_value_outside_the_categories_counts_as_missing() -> None:
+    rows = losses(images(HAND), ["g"], {"g": ("M",)}).to_pylist()
+    assert [(r["group"], r["n_in"]) for r in rows[:3]] == [(None, 6), ("M", 2), (None, 4)]
+
+
+def counted(lost: Sequence[tuple[int, int]], copies: int = 1) -> LossCounts:
+    """Of each group, how many people and how many of them lost at the first stage; each has so many copies."""
+    group = np.repeat(np.arange(len(lost)), [n for n, _ in lost])
+    is_lost = np.concatenate([np.arange(n) < k for n, k in lost])
+    people = np.repeat(np.arange(len(group)), copies)
+    codes = np.repeat(group, copies)[:, None]
+    passed = np.where(np.repeat(is_lost, copies), 0, 4)
+    return count_losses({"g": ("M", "F")}, codes, passed, people, len(STAGES))
+
+
+def test_the_test_counts_people_and_not_their_copies() -> None:
+    """60 of 200 against 30 of 200 people: the two-sided score test of the 2 × 2 table, whatever the copies."""
+    expected = chi2_contingency([[60, 140], [30, 170]], correction=False).pvalue
+    for copies in (1, 7):
+        rows = losses(counted([(200, 60), (200, 30)], copies), ["g"], {"g": ("M", "F")}).to_pylist()
+        groups = [r for r in rows if r["stage"] == "decode" and r["group"]]
+        assert [r["p_value"] for r in groups] == [pytest.approx(expected)] * 2
+        assert [r["design_effect"] for r in groups] == [pytest.approx(copies)] * 2
+        assert [r["p_adjusted"] for r in groups] == [pytest.approx(2 * expected)] * 2
+        interval = proportion_confint(60, 200, method="wilson")
+        assert (groups[0]["ci_low"], groups[0]["ci_high"]) == pytest.approx(interval)
+        assert {r["p_value"] for r in rows if r["stage"] != "decode"} == {None}
+
+
+def test_few_losses_are_tested_exactly() -> None:
+    rows = losses(counted([(40, 4), (60, 0)]), ["g"], {"g": ("M", "F")}).to_pylist()
+    expected = fisher_exact([[4, 36], [0, 60]]).pvalue
+    assert [r["p_value"] for r in rows[1:3]] == [pytest.approx(expected)] * 2
+
+
+def test_a_group_that_is_withheld_is_withheld_at_every_stage() -> None:
+    table = random_images(400, 4)
+    table = table.set_column(5, "g", pa.array(["F"] * 6 + ["M"] * 6 + ["X"] * 388))
+    found = loss_counts(table, ["g"], CATEGORIES)
+    listed = {("g",): np.array([True, True, False, False])}
+    hidden = withheld_losses(found, listed, 10)
+    assert hidden["g"][:2].all()
+    rows = losses(found, ["g"], CATEGORIES, hidden=hidden).to_pylist()
+    for r in rows:
+        if r["attribute"] and r["group"] in ("M", "F"):
+            assert r["n_in"] is r["n_out"] is r["rate"] is r["p_value"] is None
+            assert r["is_suppressed"]
+        elif r["attribute"] is None:
+            assert r["n_in"] is not None

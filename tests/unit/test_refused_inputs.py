@@ -65,7 +65,14 @@ LABELS = ("--labels", "labels.csv", "--attributes", "gender", "--label-key")
         (".", [], 2, "--output out lies inside --images"),
         ("manifest.csv", [], 5, "manifest.csv does not exist"),
         ("images", ["--labels", "gone.csv", "--label-key", "path", "--attributes", "gender"], 5, "does not exist"),
-        ("images", [*LABELS, "path", "--set", "audit.categories={gender=['M']}"], 2, "gender"),
+        (
+            "images",
+            [*LABELS, "path", "--set", "audit.categories={sex=['M']}"],
+            2,
+            "sex, which is none of the attributes",
+        ),
+        ("images", [*LABELS, "path", "--set", "audit.uniform=sex"], 2, "names sex, which is none of the attributes"),
+        ("images", ["--set", "audit.edges={age=[18]}"], 2, "need labels: add --labels FILE"),
     ],
 )
 def test_it_is_refused(

@@ -15,7 +15,8 @@ import pytest
 from facelib.audit.settings import AuditSettings
 from facelib.cli.main import main
 from facelib.config import config_dict
-from facelib.reports.balance import balance_cells, balance_summary
+from facelib.reports.balance import balance_cells
+from facelib.reports.balance_summary import balance_summary
 from facelib.reports.conservation import conserve
 from facelib.reports.losses import losses
 from facelib.spark.context import StageContext
@@ -66,10 +67,12 @@ def tables() -> dict[str, pa.Table]:
                 },
             }
         ),
-        "labels": pa.table({"image_id": images, "attribute": ["gender"] * N, "value": gender}),
+        "labels": pa.table(
+            {"image_id": images, "attribute": ["gender"] * N, "value": gender, "source": ["declared"] * N}
+        ),
         "clusters": pa.table({"face_id": [f"{i}-0" for i in faces], "image_id": faces, "cluster_id": clusters}),
-        "balance": balance_cells(units, ["gender"], audit.categories, audit.min_cell),
-        "balance_summary": balance_summary(units, ["gender"], audit.categories, audit.min_cell),
+        "balance": balance_cells(units, ["gender"], audit.categories),
+        "balance_summary": balance_summary(units, ["gender"], audit.categories),
         "losses": losses(outcomes.append_column("gender", labels.column(0)), ["gender"], audit.categories),
     }
 

@@ -14,7 +14,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Cells:
-    """groups: per attribute its declared categories in order, then None for the missing cell.
+    """The rows that are counts. groups: per attribute its declared categories in order, then None for the missing cell.
     single: (attribute, unit) → group → row. pairs: (attributes, unit) → groups → row."""
 
     groups: Mapping[str, Sequence[str | None]]
@@ -27,6 +27,8 @@ class Cells:
         single: dict[tuple[str, str], dict[str | None, Row]] = {}
         pairs: dict[tuple[Pair, str], dict[tuple[str | None, str | None], Row]] = {}
         for row in rows:
+            if row["estimator"] != "count":
+                continue
             if len(row["attributes"]) == 1:
                 single.setdefault((row["attributes"][0], row["unit"]), {})[row["groups"][0]] = row
             elif len(row["attributes"]) == 2:

@@ -60,8 +60,7 @@ class ReportInput:
     @cached_property
     def withheld(self) -> Withheld:
         """Which figures of groups must not be shown."""
-        units = {unit: int(row["n"]) for (_, unit), row in self.totals.items()}
-        return Withheld.of(self.cells, units, self.rows("losses"), self.min_cell)
+        return Withheld(self.min_cell, self.cells)
 
     @property
     def min_cell(self) -> int:
@@ -71,7 +70,8 @@ class ReportInput:
     @property
     def declared(self) -> list[str]:
         """Attributes whose categories were declared, so that an absent group is seen."""
-        return [a for a in self.cells.attributes if a in self.run.audit["categories"]]
+        audit = self.run.audit
+        return [a for a in self.cells.attributes if a in audit["categories"] or a in audit.get("edges", ())]
 
 
 @dataclass(frozen=True)

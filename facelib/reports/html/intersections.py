@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from facelib.audit.intervals import wilson
 from facelib.reports.html.cells import UNIT_WORDS, Pair
 from facelib.reports.html.chapter import Chapter, Finding, ReportInput, Rule
@@ -24,7 +22,7 @@ from facelib.reports.html.markup import (
     table,
 )
 from facelib.reports.html.svg_heat import Cell, heat_chart
-from facelib.reports.html.withholding import WITHHELD, Float64, protected_grid
+from facelib.reports.html.withholding import WITHHELD
 
 ANCHOR = "intersections"
 _NAMED = 6
@@ -55,12 +53,11 @@ class _Grid:
         if len(groups[1]) > len(groups[0]):
             pair, groups = (pair[1], pair[0]), (groups[1], groups[0])
             cells = [list(column) for column in zip(*cells, strict=True)]
-        n = np.array([[np.nan if c["n"] is None else c["n"] for c in line] for line in cells], np.float64)
-        small = np.array([[c["is_suppressed"] for c in line] for line in cells], np.bool_)
-        totals = _totals(data, pair[0], unit, groups[0]), _totals(data, pair[1], unit, groups[1])
-        hidden = protected_grid(n, small, totals, total, data.min_cell).tolist()
-        rows = [i for i, t in enumerate(totals[0]) if groups[0][i] is not None or t != 0]
-        columns = [j for j, t in enumerate(totals[1]) if groups[1][j] is not None or t != 0]
+        hidden = [[c["is_suppressed"] for c in line] for line in cells]
+        rows, columns = (
+            [k for k, g in enumerate(names) if g is not None or _n(data, a, unit) != 0]
+            for a, names in zip(pair, groups, strict=True)
+        )
         kept = [groups[0][i] for i in rows], [groups[1][j] for j in columns]
         cells = [[cells[i][j] for j in columns] for i in rows]
         hidden = [[hidden[i][j] for j in columns] for i in rows]
@@ -75,7 +72,7 @@ def chapter(data: ReportInput) -> Chapter | None:
     body = [
         paragraph(
             "Two attributes may each be balanced and yet leave a combination empty. The darker a cell, the more units; "
-            "crossed out: none; hatched: withheld. Shares are of all units, with 95 % Wilson intervals."
+            "crossed out: none; hatched: withheld. Shares are of all units, with 95 % intervals over identities."
         )
     ]
     grids = {(pair, unit): _Grid.of(data, pair, unit) for pair in pairs for unit in _SHOWN}
@@ -86,10 +83,10 @@ def chapter(data: ReportInput) -> Chapter | None:
     return Chapter(ANCHOR, "Combinations of two attributes", Html("".join(body)), (_rule(data, declared),))
 
 
-def _totals(data: ReportInput, attribute: str, unit: str, groups: Sequence[str | None]) -> Float64:
-    """Units of each group; NaN where they are withheld."""
-    rows = data.cells.single[attribute, unit]
-    return np.array([np.nan if data.withheld.hides(attribute, unit, g) else rows[g]["n"] for g in groups], np.float64)
+def _n(data: ReportInput, attribute: str, unit: str) -> int | None:
+    """Units without a label; None where they are withheld."""
+    found: int | None = data.cells.single[attribute, unit][None]["n"]
+    return found
 
 
 def _rule(data: ReportInput, grids: Sequence[_Grid]) -> Rule:

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from facelib.audit.association import holm
-from facelib.audit.excess import excess_p
 from facelib.reports.html.chapter import Chapter, Finding, ReportInput, Rule
 from facelib.reports.html.markup import (
     NOTHING,
@@ -25,7 +23,7 @@ from facelib.reports.html.markup import (
     table,
 )
 from facelib.reports.html.svg_intervals import Band, Estimate, interval_chart
-from facelib.reports.html.withholding import PASSED, REACHED, WITHHELD
+from facelib.reports.html.withholding import WITHHELD
 from facelib.reports.losses import STAGES
 
 ANCHOR = "losses"
@@ -42,13 +40,12 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class _Loss:
-    """A row of `losses` as it may be shown; `at_least`: a bound of the rate where it is withheld, else None."""
+    """A row of `losses` as it may be shown."""
 
     row: Row
     n_in: str
     lost: str
     estimate: Estimate
-    at_least: float | None = None
 
 
 def chapter(data: ReportInput) -> Chapter | None:
@@ -60,8 +57,8 @@ def chapter(data: ReportInput) -> Chapter | None:
     body = [
         paragraph(
             "An image passes a stage only after all before it. A rate is the share lost among the images that reached "
-            "the stage, with its 95 % Wilson interval; upright strokes are the rate of all images. A loss at the stage "
-            "cluster is no fault by itself: a person with one photograph may well be noise."
+            "the stage, with its 95 % interval over identities; upright strokes are the rate of all images. A loss at "
+            "the stage cluster is no fault by itself: a person with one photograph may well be noise."
         ),
         _overall(overall),
     ]
@@ -70,7 +67,7 @@ def chapter(data: ReportInput) -> Chapter | None:
         body += [element("h3", attribute)] if shown else []
         for stage in shown:
             own = [row for row in rows if row["attribute"] == attribute and row["stage"] == stage]
-            body.append(_figure(data, own, overall[stage]["rate"], f"loss-{position}-{stage}"))
+            body.append(_figure(own, overall[stage]["rate"], f"loss-{position}-{stage}"))
     return Chapter(ANCHOR, "Whom the pipeline loses", Html("".join(body)), (_rule(data, rows, overall),))
 
 
@@ -92,26 +89,22 @@ def _overall(overall: Mapping[str, Row]) -> Html:
     return table("All images.", ["stage", "the images lost", "reached", "lost", "rate (95 %)"], bodies, "ll")
 
 
-def shown_loss(data: ReportInput, row: Row) -> _Loss:
+def shown_loss(row: Row) -> _Loss:
     """A row of a group as it may be shown."""
-    attribute, group, stage = row["attribute"], row["group"], row["stage"]
-    if data.withheld.hides(attribute, REACHED[stage], group):
+    if row["n_in"] is None:
         return _Loss(row, WITHHELD, WITHHELD, Estimate(None, instead=WITHHELD))
     n_in = count(row["n_in"])
     if row["n_in"] == 0:
         return _Loss(row, n_in, NOTHING, Estimate(None, instead="none reached it"))
-    if data.withheld.hides(attribute, PASSED[stage], group):
-        if not 0 < row["n_out"] < data.min_cell:
-            return _Loss(row, n_in, WITHHELD, Estimate(None, instead=WITHHELD))
-        bound = max(0.0, (row["n_in"] - data.min_cell + 1) / row["n_in"])
-        return _Loss(row, n_in, WITHHELD, Estimate(None, instead=f"at least {percent(bound)}"), bound)
+    if row["rate"] is None:
+        return _Loss(row, n_in, WITHHELD, Estimate(None, instead=WITHHELD))
     rate = Estimate(row["rate"], row["ci_low"], row["ci_high"])
     return _Loss(row, n_in, count(row["n_in"] - row["n_out"]), rate)
 
 
-def _figure(data: ReportInput, rows: Sequence[Row], overall: float, name: str) -> Html:
+def _figure(rows: Sequence[Row], overall: float, name: str) -> Html:
     attribute, stage = rows[0]["attribute"], rows[0]["stage"]
-    losses = [shown_loss(data, row) for row in rows if row["group"] is not None or row["n_in"] != 0]
+    losses = [shown_loss(row) for row in rows if row["group"] is not None or row["n_in"] != 0]
     bands = [Band(group_text(loss.row["group"]), f"n {loss.n_in}", (loss.estimate,), overall) for loss in losses]
     bodies = [(group_text(loss.row["group"]), [[loss.n_in, loss.lost, _rate(loss.estimate)]]) for loss in losses]
     chart = interval_chart(name, f"Images lost at {stage} by {attribute}", bands, [f"lost at {stage}"], "all images")
@@ -125,42 +118,34 @@ def _rate(found: Estimate) -> Html:
 
 def _rule(data: ReportInput, rows: Sequence[Row], overall: Mapping[str, Row]) -> Rule:
     """Groups that lose more at a stage than all images do: beyond chance, and by more than the flag limit."""
-    tested = [r for r in rows if r["attribute"] is not None and r["rate"] is not None and overall[r["stage"]]["rate"]]
-    expected = [overall[row["stage"]]["rate"] for row in tested]
-    p = holm(excess_p([r["n_in"] - r["n_out"] for r in tested], [r["n_in"] for r in tested], expected))
+    tested = [r for r in rows if r["group"] is not None and r["p_adjusted"] is not None]
     times = data.run.audit["flag_above"]
     by_group: dict[tuple[str, str | None], list[tuple[float, Row]]] = {}
-    for row, chance, rate in zip(tested, p.tolist(), expected, strict=True):
-        if chance < ALPHA and row["rate"] > times * rate:
+    for row in tested:
+        rate = overall[row["stage"]]["rate"]
+        if row["p_adjusted"] < ALPHA and row["rate"] > times * rate:
             by_group.setdefault((row["attribute"], row["group"]), []).append((row["rate"] / rate, row))
     return Rule(
         25,
         "Groups that the pipeline loses more often",
         f"a group loses more than {times:g} times as large a share at a stage as all images do, and more than chance "
-        f"explains (exact binomial test, Holm's correction over all groups and stages, {100 * ALPHA:g} %)",
+        "explains (test against all other images over identities, Holm's correction over all groups and stages, "
+        f"{100 * ALPHA:g} %)",
         f"{count(len(tested))} groups at {len({row['stage'] for row in tested})} stages",
-        tuple(f for key, found in by_group.items() if (f := _finding(data, *key, found, overall))),
+        tuple(_finding(*key, found, overall) for key, found in by_group.items()),
     )
 
 
-def _finding(
-    data: ReportInput, attribute: str, group: str | None, found: list[tuple[float, Row]], overall: Mapping[str, Row]
-) -> Finding | None:
+def _finding(attribute: str, group: str | None, found: list[tuple[float, Row]], overall: Mapping[str, Row]) -> Finding:
     """One finding per group: the stages where it loses too much, the worst first."""
     parts, evidence = [], []
     for _, row in sorted(found, key=lambda f: -f[0]):
-        loss, stage = shown_loss(data, row), row["stage"]
-        if loss.estimate.value is None and loss.at_least is None:
-            continue
-        rate = loss.estimate.instead if loss.estimate.value is None else percent(loss.estimate.value)
+        loss, stage = shown_loss(row), row["stage"]
         every = percent(overall[stage]["rate"])
-        parts.append(f"{rate} of the images that reached {stage} {_LOST[stage]}, against {every} of all")
-        if loss.estimate.value is None:
-            evidence.append(f"{stage}: n = {loss.n_in} reached it, fewer than {data.min_cell} passed")
-        else:
-            interval = percents(loss.estimate.low, loss.estimate.high)
-            evidence.append(f"{stage}: n = {loss.lost} of {loss.n_in}, 95 % interval {interval}")
-    if not parts:
-        return None
+        parts.append(
+            f"{percent(row['rate'])} of the images that reached {stage} {_LOST[stage]}, against {every} of all"
+        )
+        interval = percents(row["ci_low"], row["ci_high"])
+        evidence.append(f"{stage}: n = {loss.lost} of {loss.n_in}, 95 % interval {interval}")
     sentence = f"{named([attribute], [group])}: {'; '.join(parts)}."
     return Finding(max(times for times, _ in found), sentence, "; ".join(evidence), ANCHOR)

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from facelib.reports.html import (
+    associations,
+    errors,
     headline,
     identities,
     intersections,
     lost,
     nuisance,
+    partial,
+    plan,
     provenance,
     shares,
     thresholds,
     unknown,
 )
-from facelib.reports.html.chapter import Chapter, ReportInput
+from facelib.reports.html.chapter import Chapter, Finding, ReportInput
 from facelib.reports.html.markup import Html, element, html, paragraph
 from facelib.reports.html.style import STYLE
 
 CHAPTERS = (
     shares.chapter,
     intersections.chapter,
+    associations.chapter,
     lost.chapter,
     identities.chapter,
     nuisance.chapter,
     thresholds.chapter,
+    errors.chapter,
+    partial.chapter,
+    plan.chapter,
     unknown.chapter,
     provenance.chapter,
 )
@@ -35,6 +43,11 @@ def chapters(data: ReportInput) -> list[Chapter]:
     """All chapters that the run's tables allow, the findings first."""
     found = [chapter for make in CHAPTERS if (chapter := make(data))]
     return [headline.chapter(data, found), *found]
+
+
+def findings(data: ReportInput) -> list[Finding]:
+    """What the first chapter lists, in its order."""
+    return [finding for rule in headline.rules_of(chapters(data)[1:]) for finding in rule.findings]
 
 
 def report_page(data: ReportInput) -> str:

@@ -17,7 +17,7 @@ def chapter(data: ReportInput) -> Chapter:
     facts = {"run": run.run_id, "began": run.started_at, **run.versions}
     body = [
         element("h3", "Images and faces"),
-        paragraph(_account(data)),
+        paragraph(account_text(data)),
         _values("Rejected images by reason.", ["reason", "images"], run.account["rejected"], "lr"),
         element("h3", "Run and versions"),
         _values("The run, and the versions of what made it.", ["what", "value"], facts),
@@ -41,7 +41,8 @@ def _values(caption: str, head: list[str], values: Mapping[str, Any], align: str
     return table(caption, head, [(k, [[v]]) for k, v in texts.items()], align)
 
 
-def _account(data: ReportInput) -> str:
+def account_text(data: ReportInput) -> str:
+    """How many images were listed and what became of them, and of their faces."""
     account = data.run.account
     rejected = sum(account["rejected"].values())
     roles = " + ".join(f"{count(n)} {role}" for role, n in account["roles"].items())

@@ -37,9 +37,9 @@ def chapter(data: ReportInput) -> Chapter | None:
         return None
     body = [
         paragraph(
-            "Points are shares among the units whose group is known, lines their 95 % Wilson intervals. A person with "
-            "many photographs weighs many times among images and once among identities, which are clusters and may be "
-            "wrong. Only the most prominent face of an image carries its label."
+            "Points are shares among the units whose group is known, lines their 95 % intervals over identities. A "
+            "person with many photographs weighs many times among images and once among identities, which are "
+            "clusters and may be wrong. Only the most prominent face of an image carries its label."
         )
     ]
     for position, attribute in enumerate(attributes):
@@ -64,7 +64,7 @@ def _rules(data: ReportInput) -> tuple[Rule, ...]:
             20,
             "Groups off their reference",
             f"a group's share is less than {low:g} or more than {high:g} times its reference share, as images, faces "
-            "or identities",
+            "or identities, and its 95 % interval over identities excludes it",
             f"{len(referenced)} groups with a reference share",
             tuple(f for a, g in referenced if (f := _off_reference(data, a, g))),
         ),
@@ -91,7 +91,8 @@ def estimate(data: ReportInput, attribute: str, unit: str, group: str | None) ->
         return Estimate(row["share"], row["ci_low"], row["ci_high"])
     if known == 0:
         return Estimate(None, instead=NOTHING)
-    low, high = wilson(row["n"], known)
+    effect = row["design_effect"] or 1.0
+    low, high = wilson(row["n"] / effect, known / effect)
     return Estimate(row["n"] / known, float(low), float(high))
 
 

@@ -96,11 +96,15 @@ def _draw(root: Element, band: Band, top: float, height: float, place: Callable[
         svg.write(root, svg.WIDTH, y + 3.5, percent(estimate.value), 9.5, text_anchor="end")
 
 
+def _within(estimate: Estimate) -> str:
+    return "" if estimate.low is None else f" ({percents(estimate.low, estimate.high)})"
+
+
 def _described(bands: Sequence[Band], series: Sequence[str], reference: str) -> str:
     sentences = []
     for band in bands:
         parts = [
-            f"{word} {e.instead}" if e.value is None else f"{word} {percent(e.value)} ({percents(e.low, e.high)})"
+            f"{word} {e.instead}" if e.value is None else f"{word} {percent(e.value)}{_within(e)}"
             for word, e in zip(series, band.estimates, strict=True)
         ]
         if band.reference is not None:

@@ -21,7 +21,9 @@ from facelib.reports.html.withholding import WITHHELD
 ANCHOR = "unknown"
 MISSING_SHARE = 0.05
 """More images without a label than this are flagged."""
-_ESTIMATES = (
+_MOST_NAMED = 10
+"""Undeclared values that are named, of an attribute."""
+ESTIMATES = (
     "Identities are clusters of similar faces, made without labels. People who look alike to the model share one, more "
     "often in groups that the model tells apart badly; a person whose pictures differ much is several.",
     "A cluster's group is that of most of its labelled faces; a tie counts as no label.",
@@ -32,9 +34,10 @@ _ESTIMATES = (
     "Pose is a coarse estimate from five landmarks. Sharpness and brightness are of the aligned face, so they mix "
     "camera, compression and skin.",
 )
-_INTERVALS = (
-    "They take units as independent draws. Photographs of one person are not, so intervals over images and faces are "
-    "too narrow; those over identities are the safer ones.",
+INTERVALS = (
+    "Photographs of one person are not independent, so intervals of images and faces are over identities: they widen "
+    "with the part of a few people in them. An identity is a verified person, else a cluster, else a face by itself; "
+    "where clusters divide people, intervals are too narrow. Medians and the hardest tenth take faces as independent.",
     "They say how well the archive's shares tell those of its source, if it was drawn at random from it. They say "
     "nothing about people whom the source never showed.",
     "They do not hold errors of the labels, of the detector, of the clusters.",
@@ -56,8 +59,8 @@ def chapter(data: ReportInput) -> Chapter:
         body.append(paragraph("The run has no labels, so nothing can be said about groups of people."))
     if data.min_cell > 1 and data.cells.attributes:
         body += [element("h3", "Withheld figures"), _withheld(data)]
-    body += [element("h3", "Estimates made without labels"), items(_ESTIMATES)]
-    body += [element("h3", "What the intervals do not cover"), items(_INTERVALS)]
+    body += [element("h3", "Estimates made without labels"), items(ESTIMATES)]
+    body += [element("h3", "What the intervals do not cover"), items(INTERVALS)]
     return Chapter(ANCHOR, "What is not known", Html("".join(body)), _rules(data))
 
 
@@ -91,6 +94,13 @@ def _rules(data: ReportInput) -> tuple[Rule, ...]:
     attributes = data.cells.attributes
     return (
         Rule(0, "No labels", "the run has no labels", "the whole run", () if attributes else (_no_labels(),)),
+        Rule(
+            5,
+            "Values that are none of the declared groups",
+            "a label has a value that is none of the declared groups; it counts as missing",
+            f"{len(data.declared)} attributes with declared groups",
+            tuple(f for a in data.declared if (f := _outside(data, a))),
+        ),
         Rule(
             60,
             "Missing labels",
@@ -128,6 +138,18 @@ def _missing(data: ReportInput, attribute: str) -> Finding | None:
     of = count(data.totals[(attribute,), "image"]["n"])
     evidence = f"n = {count(row['n'])} of {of}, 95 % interval {percents(row['ci_low'], row['ci_high'])}"
     return Finding(row["share"], sentence, evidence, ANCHOR)
+
+
+def _outside(data: ReportInput, attribute: str) -> Finding | None:
+    rows = [r for r in data.rows("balance") if r["estimator"] == "undeclared" and r["attributes"] == [attribute]]
+    if not rows:
+        return None
+    values = ", ".join(row["groups"][0] for row in rows[:_MOST_NAMED])
+    more = f" and {len(rows) - _MOST_NAMED} more" if len(rows) > _MOST_NAMED else ""
+    is_hidden = any(row["n"] is None for row in rows)
+    n = WITHHELD if is_hidden else count(sum(row["n"] for row in rows))
+    sentence = f"{attribute}: {values}{more} is none of the declared groups. Correct the labels or declare the value."
+    return Finding(float(len(rows)), sentence, f"n = {n} images; the setting is audit.categories", ANCHOR)
 
 
 def _undeclared(attribute: str, n: int) -> Finding:
