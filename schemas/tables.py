@@ -261,7 +261,8 @@ THRESHOLD_CURVE = light_table(
     Column(
         "n_faces",
         _I,
-        "core faces of the archive, or of the group (main faces of labelled images); null when suppressed",
+        "core faces of the archive, or of the group (main faces of labelled images); null when it, or another group of "
+        "its attributes, is suppressed",
         "",
         True,
         0,
@@ -290,7 +291,7 @@ THRESHOLD_CURVE = light_table(
         *_SHARE,
     ),
     Column("fmr_ci_high", _D, "upper end", *_SHARE),
-    Column("false_edges_per_face", _D, "fmr_estimated times n_faces; null like it", "", True, 0),
+    Column("false_edges_per_face", _D, "fmr_estimated times n_faces; null like both", "", True, 0),
     Column(
         "n_same_photograph",
         _I,

@@ -26,6 +26,7 @@ def suppress(
     previous: Sequence[Publication] = (),
     min_change: int | None = None,
     whole: Publication | None = None,
+    protect_missing: bool = True,
 ) -> dict[Names, Bool]:
     """Cells to withhold, True, of all tables of one unit; keys and shapes as in `tables`.
 
@@ -36,7 +37,8 @@ def suppress(
     the same unit and categories, oldest first. min_change: least change since one of them that may
     be seen; None is min_cell, and below 2 none is withheld for that. whole: the publication, in
     the same run, of units of which these are a part, as faces are of images: in every cell with a
-    value for an attribute there are no more of these than of those.
+    value for an attribute there are no more of these than of those. protect_missing: False when a cell
+    with a missing value may be published however small it is.
 
     Withheld are the primary cells, 0 < n < min_cell, and as many complementary cells as it takes
     that all published figures together leave at least min_cell values possible for every primary
@@ -60,11 +62,15 @@ def suppress(
     new = table_system(tables)
     check_sums(new)
     runs = [as_run(publication, new) for publication in previous]
-    hidden = _hidden(new, min_cell, runs, least_change, None if whole is None else as_run(whole, new))
+    candidates = np.ones(new.counts.size, np.bool_) if protect_missing else new.is_known()
+    part_of = None if whole is None else as_run(whole, new)
+    hidden = _hidden(new, min_cell, runs, least_change, part_of, candidates)
     return {names: hidden[cells].reshape(new.shapes[names]) for names, cells in new.slices()}
 
 
-def _hidden(new: TableSystem, min_cell: int, runs: Sequence[Run], min_change: int, whole: Run | None) -> Bool:
+def _hidden(
+    new: TableSystem, min_cell: int, runs: Sequence[Run], min_change: int, whole: Run | None, candidates: Bool
+) -> Bool:
     none = np.zeros(new.counts.size, np.bool_)
     if new.total == 0:
         return none
@@ -74,6 +80,6 @@ def _hidden(new: TableSystem, min_cell: int, runs: Sequence[Run], min_change: in
     if max(min_cell, min_change) < 2:
         return none
     known = open_knowledge(new, runs, whole)
-    targets = protection_targets(new, runs, known, min_cell, min_change)
+    targets = protection_targets(new, runs, known, min_cell, min_change, candidates)
     kept = np.logical_or.reduce([none, *(~run.published for run in (*runs[-1:], whole) if run is not None)])
     return protect(new, known, targets, kept)

@@ -46,6 +46,15 @@ class TableSystem:
         """Cells of those tables of which no cell is published; `published` and the answer: (cells,)."""
         return np.concatenate([np.full(s.stop - s.start, not published[s].any()) for _, s in self.slices()])
 
+    def is_known(self) -> Bool:
+        """Cells with a value for each of their attributes, (cells,)."""
+        known = np.ones(self.counts.size, np.bool_)
+        for names, cells in self.slices():
+            inner = np.zeros(self.shapes[names], np.bool_)
+            inner[(slice(None, -1),) * inner.ndim] = True
+            known[cells] = inner.ravel()
+        return known
+
     def is_labelled(self) -> Int64:
         """1 for a cell with a value for at least one of its attributes, 0 for the last cell of each table."""
         labelled = np.ones(self.counts.size, np.int64)

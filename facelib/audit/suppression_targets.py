@@ -13,12 +13,15 @@ from facelib.audit.suppression_lp import Knowledge, Targets, within_reach
 from facelib.audit.suppression_system import TableSystem
 
 Int64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
 
 
 def protection_targets(
-    new: TableSystem, runs: Sequence[Run], known: Knowledge, min_cell: int, min_change: int
+    new: TableSystem, runs: Sequence[Run], known: Knowledge, min_cell: int, min_change: int, candidates: Bool
 ) -> Targets:
     """The targets of every cell to protect, `known` being the `open_knowledge` of the runs.
+
+    candidates: bool (new cells,), the cells that are protected when their count or its change is small.
 
     An interval of values must all be possible. Of a primary cell, and of a cell that another
     publication withheld, it holds min_cell values, starts at the least value that shows from the
@@ -28,11 +31,12 @@ def protection_targets(
     is in reach.
     """
     size, filled = new.counts.size, new.counts > 0
-    primary = np.flatnonzero(filled & (new.counts < min_cell))
+    primary = np.flatnonzero(candidates & filled & (new.counts < min_cell))
     withheld = size + np.flatnonzero(known.open[size:])
     parts = [_intervals(primary, 1, new.least()[primary], min_cell), _intervals(withheld, 1, 1, min_cell)]
     for run in runs:
-        changed = run.small_changes(Run(new, np.ones(size, np.bool_)), min_change)
+        changed = run.small_changes(Run(new, candidates), min_change)
+        changed = changed[candidates[changed]]
         old = run.system.counts[changed]
         sign = np.sign(new.counts[changed] - old)
         parts.append(_intervals(changed, sign, old + sign, min_change))

@@ -57,7 +57,7 @@ def error_rates(found: Iterable[GroupedErrors], targets: Sequence[float], min_ce
     return _table(rows, ERROR_RATES)
 
 
-def tail_rates(curve: pa.Table, elsewhere: Mapping[str, Collection[str]], similarity: str, min_cell: int) -> pa.Table:
+def tail_rates(curve: pa.Table, elsewhere: Mapping[str, Collection[str]], similarity: str) -> pa.Table:
     """The contract `error_rates` without run_id where there are no subjects: what `threshold_curve` has at the floor.
 
     curve: that table. elsewhere: the groups of each attribute that the run withholds. similarity: that of the clusters.
@@ -69,8 +69,9 @@ def tail_rates(curve: pa.Table, elsewhere: Mapping[str, Collection[str]], simila
     rows = []
     for attribute, own in by_attribute.items():
         groups = [r["groups"][0] if attribute is not None else "" for r in own]
-        counts = [None if r["is_suppressed"] else r["n_faces"] for r in own]
-        hidden = withheld_groups(groups, [[*counts, 0]], elsewhere.get(attribute or "", ()), min_cell)
+        small = frozenset(g for g, r in zip(groups, own, strict=True) if r["is_suppressed"])
+        uncounted = {g for g, r in zip(groups, own, strict=True) if r["n_faces"] is None}
+        hidden = Withheld(small, frozenset(uncounted | set(elsewhere.get(attribute or "", ()))) - small)
         for group, row in zip(groups, own, strict=True):
             rows.append(_tail(row, attribute, None if attribute is None else group, similarity, hidden))
     return _table(rows, ERROR_RATES)

@@ -30,21 +30,20 @@ def withheld_groups(
 ) -> Withheld:
     """What must not be given of each category.
 
-    counts: lines of counts, each one per category and, last, of the faces or subjects without one; None where it is
-    withheld. A category with a count below `min_cell` that is not 0 gives no figure. The counts of others are withheld
-    when they are `elsewhere` in the run, or where the sum of a line, which is taken to be known, would tell a small
-    one, that without a category included: then the smallest that serves.
+    counts: lines of counts, each one per category and, last, of the faces or subjects without one, which tell nobody's
+    group; None where it is withheld. A category with a count below `min_cell` that is not 0 gives no figure. The counts
+    of others are withheld when they are `elsewhere` in the run, or where the sum of a line, which is taken to be known,
+    would tell a small one: then the smallest that serves.
     """
     small = {c for line in counts for c, n in zip(categories, line, strict=False) if n is None or 0 < n < min_cell}
     lines = []
-    for *own, missing in counts:
+    for *own, _ in counts:
         known = [None if c in elsewhere else n for c, n in zip(categories, own, strict=True)]
-        known += [missing] if missing is not None and 0 < missing < min_cell else [0]
-        lines.append(Line.of(known, float(sum(n or 0 for n in [*own, known[-1]])), min_cell))
+        lines.append(Line.of(known, float(sum(n or 0 for n in own)), min_cell))
     hidden = set(elsewhere) & set(categories)
     if lines and min_cell:
         smallest_first = np.argsort(lines[0].counts, kind="stable").tolist()
-        found = protected(lines, smallest_first, min_cell)[:-1]
+        found = protected(lines, smallest_first, min_cell)
         hidden |= {c for c, h in zip(categories, found, strict=True) if h}
     return Withheld(frozenset(small), frozenset(hidden - small))
 

@@ -136,7 +136,8 @@ def withheld_losses(counted: LossCounts, listed: Masks, min_cell: int) -> dict[s
     for level in range(1, len(STAGES) + 1) if attributes else ():
         before: dict[Names, Int64] = {names: n[:, level - 1] for names, n in levels.items()}
         now: dict[Names, Int64] = {names: n[:, level] for names, n in levels.items()}
-        masks = suppress(now, min_cell, whole=Publication(before, masks, int(total[level - 1])))
+        reached = Publication(before, masks, int(total[level - 1]))
+        masks = suppress(now, min_cell, whole=reached, protect_missing=False)
         for names, mask in masks.items():
             columns[names].append(mask)
     return {names[0]: np.stack(c, axis=1) for names, c in columns.items()}

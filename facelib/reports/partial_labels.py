@@ -90,7 +90,7 @@ def withheld_categories(labels: PartialLabels, elsewhere: Sequence[str | None], 
     missing labels all are withheld, because bounds and shares would tell it.
     """
     counts = np.append(labels.counts, labels.missing)
-    hidden = suppress({(labels.attribute,): counts}, min_cell)[labels.attribute,].copy()
+    hidden = suppress({(labels.attribute,): counts}, min_cell, protect_missing=False)[labels.attribute,].copy()
     hidden |= [name in elsewhere for name in (*labels.categories, None)]
     return np.asarray(hidden[:-1] | hidden[-1], np.bool_)
 

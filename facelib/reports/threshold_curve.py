@@ -54,7 +54,8 @@ def face_groups(faces: pa.Table, categories: Mapping[str, Sequence[str]]) -> Ite
     """Every category of every attribute, then the cells of every pair of attributes that has at most `MOST_CELLS`.
 
     `faces` holds one row per face and a nullable string column per attribute; a face without a value is in no group of
-    that attribute. Empty groups are included. Raises ConfigError for a value outside the categories.
+    that attribute. Empty groups are included. A value outside
+    the categories counts as missing.
     """
     members = {
         a: [np.flatnonzero(codes == i) for i in range(len(categories[a]))]
@@ -78,11 +79,19 @@ def threshold_curve(
 
     Beside the archive's estimate stand the false match rate of pairs on one photograph and the true match rate of
     copies, each with a Wilson 95 % interval; null where there are no such pairs. A group of fewer than `min_cell`
-    faces, but not of none, is suppressed: its number of faces and its rates are null.
+    faces, but not of none, is suppressed: its number of faces and its rates are null. The numbers of faces would tell
+    it by subtraction, so they are null for all groups of its attributes, and of pairs with one of its attributes.
     """
     points, nothing = similarities(floor), np.zeros(0, np.float32)
+    everyone = list(groups)
+    small = {group.attributes for group in everyone if 0 < group.n_faces < min_cell}
     parts = [_archive(floor, points) | _evidence(evidence, points)]
-    parts += [_group(group, points, min_cell) | _evidence(Evidence(nothing, nothing), points) for group in groups]
+    for group in everyone:
+        columns = _group(group, points, min_cell) | _evidence(Evidence(nothing, nothing), points)
+        if group.attributes in small or any((a,) in small for a in group.attributes):
+            columns |= {"n_faces": pa.nulls(len(points), pa.int64())}
+            columns |= {"false_edges_per_face": pa.nulls(len(points), pa.float64())}
+        parts.append(columns)
     return pa.concat_tables([pa.table(part) for part in parts])
 
 
@@ -96,10 +105,7 @@ def _archive(floor: FloorEstimate, points: Float64) -> _Columns:
 def _group(group: GroupCurve, points: Float64, min_cell: int) -> _Columns:
     if not 0 < group.n_faces < min_cell:
         return _estimate(group, points, "tail")
-    return _estimate(group._replace(rates=None), points, "tail") | {
-        "n_faces": pa.nulls(len(points), pa.int64()),
-        "is_suppressed": [True] * len(points),
-    }
+    return _estimate(group._replace(rates=None), points, "tail") | {"is_suppressed": [True] * len(points)}
 
 
 def _estimate(group: GroupCurve, points: Float64, tail: str) -> _Columns:

@@ -41,7 +41,9 @@ def withhold(
     previous: Mapping[str, Sequence[Publication]] | None = None,
     min_change: int | None = None,
 ) -> Withholding:
-    """The cells to withhold so that no count 0 < n < min_cell follows (`facelib.audit.suppression`).
+    """The cells to withhold so that no count 0 < n < min_cell of a group follows (`facelib.audit.suppression`).
+
+    How many units lack a label says nothing of anyone's group, and is not protected by itself.
 
     previous: earlier publications by unit, oldest first. min_change: as of `facelib.audit.suppression.suppress`.
     """
@@ -52,12 +54,12 @@ def withhold(
         whole = publications.get(WHOLE.get(unit, ""))
         earlier = (previous or {}).get(unit, ())
         try:
-            masks = suppress(tables, min_cell, earlier, min_change, whole)
+            masks = suppress(tables, min_cell, earlier, min_change, whole, protect_missing=False)
         except ConfigError:
             if not earlier:
                 raise
             incomparable.append(unit)
-            masks = suppress(tables, min_cell, whole=whole)
+            masks = suppress(tables, min_cell, whole=whole, protect_missing=False)
         publications[unit] = Publication(tables, masks, counted.joint.units)
     return Withholding({u: p.suppressed for u, p in publications.items()}, tuple(incomparable), publications)
 

@@ -1,7 +1,7 @@
 """Units of the audit on Spark: tables are turned into rows of numbers where they are read, joined by image in one
 shuffle, and counted by identity in another; the parts add up.
 
-Ids are hashed to 64 bits: of ten million images two have the same number with chance 3e-6.
+Ids become 64-bit numbers: of ten million images two have the same with chance 3e-6.
 """
 
 from __future__ import annotations
@@ -33,15 +33,41 @@ EVENTS = "image long, kind int, value long"
 NO_IDENTITY = 0
 _LISTED, _USABLE, _CLUSTERED, _MAIN, _OTHER, _ALONE, _SUBJECT = -1, -2, -3, -4, -5, -6, -7
 _DECODED, _HAS_FACE = 1, 2
+_DIGITS = 16
+_SHIFTS = np.arange(60, -1, -4, dtype=np.uint64)
+_HEX = np.full(256, 16, np.uint8)
+_HEX[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
 _IMAGE, _FACE = 0, 1
 Part = Callable[[Int64, Int64], Any]
 """From keys (rows,) and the other columns (rows, k) to something that adds up."""
 
 
 def number(ids: pa.ChunkedArray | pa.Array) -> Int64:
-    """A 64-bit number of each string, int64; NO_IDENTITY for null."""
-    found = pd.util.hash_array(ids.fill_null("").to_numpy(zero_copy_only=False).astype(object), categorize=False)
-    return np.where(ids.is_null().to_numpy(zero_copy_only=False), NO_IDENTITY, found.astype(np.int64))
+    """A 64-bit number of each string, int64; NO_IDENTITY for null.
+
+    Of a string that begins with 16 hexadecimal digits, as digests do, these digits; of any other a hash.
+    """
+    whole = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+    known = whole.is_valid().to_numpy(zero_copy_only=False)
+    texts = pa.concat_arrays([whole.fill_null("")])  # without an offset into its buffers
+    ends = np.frombuffer(texts.buffers()[1], np.int32)[: len(texts) + 1]
+    long = np.diff(ends) >= _DIGITS
+    found = np.zeros(len(texts), np.uint64)
+    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
+    digits = _HEX[data[ends[:-1][long, None] + np.arange(_DIGITS)]]
+    is_hex = (digits < 16).all(axis=1)
+    found[long] = (digits.astype(np.uint64) << _SHIFTS).sum(axis=1, dtype=np.uint64)
+    others = known.copy()
+    others[np.flatnonzero(long)[is_hex]] = False
+    rest = texts.filter(pa.array(others)).to_numpy(zero_copy_only=False)
+    found[others] = pd.util.hash_array(rest.astype(object), categorize=False)
+    found[~known] = NO_IDENTITY
+    return found.view(np.int64)
+
+
+def face_number(ids: pa.ChunkedArray) -> Int64:
+    """A 64-bit hash of each face_id, int64; the ids of the faces of one image begin alike."""
+    return pd.util.hash_array(ids.to_numpy().astype(object), categorize=False).view(np.int64)
 
 
 def image_events(images: pa.Table) -> pa.Table:
@@ -68,7 +94,7 @@ def cluster_events(clusters: pa.Table) -> pa.Table:
             _events(clustered, _CLUSTERED, np.zeros(len(clustered), np.int64)),
             _events(main.column("image_id"), _MAIN, number(main.column("cluster_id"))),
             _events(others.column("image_id"), _OTHER, number(others.column("cluster_id"))),
-            _events(alone.column("image_id"), _ALONE, number(alone.column("face_id"))),
+            _events(alone.column("image_id"), _ALONE, face_number(alone.column("face_id"))),
         ]
     ).combine_chunks()
 

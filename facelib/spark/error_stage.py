@@ -168,7 +168,7 @@ def _without_subjects(context: StageContext) -> pa.Table:
     if THRESHOLD_CURVE.name not in context.record.tables:
         return error_rates([], [], 0)
     curve = context.read_arrow(THRESHOLD_CURVE, _CURVE_COLUMNS)
-    return tail_rates(curve, _withheld_in_balance(context), _similarity(context), context.config.audit.min_cell)
+    return tail_rates(curve, _withheld_in_balance(context), _similarity(context))
 
 
 def _similarity(context: StageContext) -> str:

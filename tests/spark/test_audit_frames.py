@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from facelib.audit.joint_counts import attribute_sets
 from facelib.audit.unit_counts import UnitCounts
+from facelib.ids import digest
 from facelib.reports.audit_units import audit_units
 from facelib.reports.balance import balance_cells
 from facelib.reports.balance_summary import balance_summary
@@ -34,7 +35,7 @@ def random_tables(seed: int) -> dict[str, pa.Table]:
     """Images of which some failed, with up to three faces each, in clusters with and without a majority."""
     rng = np.random.default_rng(seed)
     n = 400
-    images = [f"i{i:03d}" for i in range(n)]
+    images = [f"i{i:03d}" if seed % 2 else digest("image", str(i)) for i in range(n)]
     n_faces = rng.integers(0, 4, n)
     failed = rng.random(n) < 0.1
     n_faces[failed] = 0

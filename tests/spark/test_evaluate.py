@@ -119,6 +119,8 @@ def test_verification_agrees_with_comparing_pair_by_pair(
     faces = main_faces(output, archive)
     distinct = list({f["original"]: f for f in sorted(faces, key=lambda f: f["face_id"], reverse=True)}.values())
     assert 0 < figures["n_copies"] == len(faces) - len(distinct)
+    whole = [r for r in output.rows("error_rates") if r["attribute"] is None]
+    assert {(r["n_faces"], r["n_subjects"]) for r in whole} == {(len(distinct), len({f["subject"] for f in distinct}))}
     unit = embeddings(output)
     pairs = [(a["subject"] == b["subject"], a["face_id"], b["face_id"]) for a, b in combinations(distinct, 2)]
     mated, non_mated = (np.array([unit[a] @ unit[b] for same, a, b in pairs if same == kind]) for kind in (True, False))

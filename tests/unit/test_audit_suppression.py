@@ -104,6 +104,25 @@ def test_small_complements_are_preferred_if_they_are_large_enough() -> None:
     assert exposed(tables, masks, 10) == []
 
 
+def test_cells_of_missing_values_need_no_protection_when_told_so() -> None:
+    """Alone small is the last cell of each line: nothing is withheld; with a small cell of known values some is."""
+    tables = pair_table([[30, 40, 2], [50, 60, 1], [3, 0, 0]])
+    assert any(mask.any() for mask in suppress(tables, 5).values())
+    assert not any(mask.any() for mask in suppress(tables, 5, protect_missing=False).values())
+    tables = pair_table([[3, 40, 2], [50, 60, 1], [3, 0, 0]])
+    masks = suppress(tables, 5, protect_missing=False)
+    attacker = attack(tables, masks)
+    assert masks[AB][0, 0]
+    assert attacker.extreme(0, AB, (0, 0), 1) - attacker.extreme(0, AB, (0, 0), -1) >= 4
+    before = [
+        publish(
+            pair_table([[30, 40, 1], [50, 60, 1], [3, 0, 0]]),
+            suppress(pair_table([[30, 40, 1], [50, 60, 1], [3, 0, 0]]), 0),
+        )
+    ]
+    assert not suppress(pair_table([[30, 46, 2], [56, 60, 1], [3, 0, 0]]), 5, before, protect_missing=False)[AB].any()
+
+
 @pytest.mark.parametrize("min_cell", [0, 1])
 def test_nothing_is_withheld_without_a_least_count(min_cell: int) -> None:
     assert not any(mask.any() for mask in suppress(pair_table([[1, 2], [0, 3]]), min_cell).values())

@@ -26,7 +26,8 @@ MEASURE = """
 addEventListener("load", () => {
   const found = [...document.querySelectorAll("iframe")].map((frame) => {
     const page = frame.contentDocument, root = page.scrollingElement, wide = frame.contentWindow.innerWidth;
-    const ends = [...page.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > wide + 1);
+    const all = [...page.querySelectorAll("body *")].filter((e) => !e.closest(".widest"));  // which scrolls by itself
+    const ends = all.filter((e) => e.getBoundingClientRect().right > wide + 1);
     const size = page.querySelector("svg text").getScreenCTM().a * 9;
     const beyond = ends.map((e) => e.tagName + ":" + e.textContent.slice(0, 40));
     return {wide, scroll: root.scrollWidth, smallest: size, beyond};

@@ -88,24 +88,6 @@ def test_of_each_group_line_on_a_page_nothing_or_two_are_withheld() -> None:
     assert data.withheld.hides("race", "image", "Indian")
 
 
-def test_the_number_without_a_label_does_not_follow_from_ratios() -> None:
-    """Ratios are shares among units of known group, so where the missing cell is withheld they are not shown."""
-    reference = {"gender": {"F": 0.7, "M": 0.3}}
-    specimen = Specimen(groups={"gender": ("F", "M", "X")}, missing={"gender": 0.01}, min_cell=30, reference={})
-    specimen = specimen.with_(reference={"gender": {**reference["gender"], "X": 0.0}}, shares={("gender", "X"): 0.2})
-    data = report_input(specimen)
-    assert data.withheld.hides("gender", "image", None)
-    page = report_page(data)
-    shown = [g for g in ("F", "M", "X") if not data.withheld.hides("gender", "image", g)]
-    assert shown
-    for group in shown:
-        assert data.cells.single["gender", "image"][group]["ratio"] is None
-    open_rows = report_input(specimen.with_(min_cell=0)).rows("balance_summary")
-    row = next(r for r in open_rows if r["unit"] == "image" and r["attributes"])
-    assert 0 < row["n_missing"] < 30
-    assert f"{row['n'] - row['n_missing']:,}" not in page
-
-
 def test_a_loss_that_leaves_a_small_group_is_withheld() -> None:
     """Of 480 images of women 3 are left in clusters: how many there are is not shown, nor the rate."""
     specimen = Specimen(groups={"gender": ("F", "M")}, losses={("cluster", "gender", "F"): 0.99}, min_cell=10)

@@ -109,10 +109,23 @@ def test_small_groups_are_withheld() -> None:
     groups = [group_curve("small", 9, 5), group_curve("large", 10, 5), GroupCurve(("g",), ("empty",), 0, None)]
     _, small, large, empty = threshold_curve(FLOOR, NO_EVIDENCE, groups, min_cell=10).to_pylist()[::17]
     assert [r["is_suppressed"] for r in (small, large, empty)] == [True, False, False]
-    assert [r["n_faces"] for r in (small, large, empty)] == [None, 10, 0]
-    for name in ("estimator", "fmr_estimated", "fmr_ci_low", "fmr_ci_high", "false_edges_per_face"):
+    assert [r["n_faces"] for r in (small, large, empty)] == [None] * 3  # the others would tell it by subtraction
+    for name in ("estimator", "fmr_estimated", "fmr_ci_low", "fmr_ci_high"):
         assert small[name] is None
         assert large[name] is not None
+    assert large["false_edges_per_face"] is None
+    whole = threshold_curve(FLOOR, NO_EVIDENCE, groups[1:], min_cell=10).to_pylist()[17::17]
+    assert [r["n_faces"] for r in whole] == [10, 0]
+    assert whole[0]["false_edges_per_face"] is not None
+
+
+def test_pairs_do_not_tell_the_faces_of_a_small_group() -> None:
+    """Cells of g and h add up to the groups of g, of which one is small."""
+    rates = group_curve("large", 50, 5).rates
+    groups = [group_curve("small", 3, 5), group_curve("large", 50, 5), GroupCurve(("h",), ("a",), 53, rates)]
+    groups += [GroupCurve(("g", "h"), (g, "a"), n, None) for g, n in (("small", 3), ("large", 50))]
+    rows = threshold_curve(FLOOR, NO_EVIDENCE, groups, min_cell=10).to_pylist()[17::17]
+    assert [r["n_faces"] for r in rows] == [None, None, 53, None, None]
 
 
 def test_face_groups_are_categories_and_cells_of_pairs_that_have_few() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 UNITS = ("image", "face", "cluster")
-UNIT_WORDS = {"image": "images", "face": "faces", "cluster": "identities"}
+UNIT_WORDS = {"image": "images", "face": "faces", "cluster": "identities", "subject": "verified people"}
 Row = Mapping[str, Any]
 Pair = tuple[str, str]
 
@@ -36,6 +36,11 @@ class Cells:
                 pairs.setdefault((names, row["unit"]), {})[found] = row
         groups = {attribute: _missing_last(found) for (attribute, _), found in single.items()}
         return cls(groups, single, pairs)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units that are counted, in order."""
+        return tuple(dict.fromkeys(unit for _, unit in self.single))
 
     @property
     def attributes(self) -> list[str]:

@@ -28,6 +28,8 @@ ANCHOR = "intersections"
 _NAMED = 6
 """Most absent combinations that a finding names."""
 _SHOWN = ("image", "cluster")
+_HATCHED = "▨"
+"""Stands for a withheld cell in tables that may be wide."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,12 @@ def _figure(grid: _Grid, name: str) -> Html:
     empty = percents(0.0, float(wilson(0, grid.total)[1]))
     caption = (
         f"{units} by {grid.pair[0]} and {grid.pair[1]}: n, share of all {count(grid.total)}, 95 % interval; where n is "
-        f"0, the interval is {empty}."
+        f"0, the interval is {empty}." + (f" {_HATCHED}: {WITHHELD}." if any(map(any, grid.hidden)) else "")
     )
     return side_by_side(chart, table(caption, [grid.pair[0], *columns], bodies, stacked=True), len(columns))
 
 
 def _cell(cell: Any, is_hidden: bool) -> Html:
     if is_hidden or not cell["share"]:
-        return html(WITHHELD if is_hidden else count(cell["n"]))
+        return html(_HATCHED if is_hidden else count(cell["n"]))
     return Html(f"{count(cell['n'])} · {estimate_text(cell['share'], cell['ci_low'], cell['ci_high'])}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from facelib.audit.intervals import wilson
-from facelib.reports.html.cells import UNIT_WORDS, UNITS
+from facelib.reports.html.cells import UNIT_WORDS
 from facelib.reports.html.chapter import Chapter, Finding, ReportInput, Rule
 from facelib.reports.html.markup import (
     NOTHING,
@@ -109,25 +109,28 @@ def _row(data: ReportInput, attribute: str, unit: str, group: str | None) -> Any
 
 
 def _figure(data: ReportInput, attribute: str, name: str) -> Html:
+    units = data.cells.units
+    drawn = [i for i, unit in enumerate(units) if unit != "face" or "subject" not in units]  # three at most
     bands, bodies = [], []
     for group in data.cells.groups[attribute]:
-        rows = [_row(data, attribute, unit, group) for unit in UNITS]
+        rows = [_row(data, attribute, unit, group) for unit in units]
         if group is None and all(row["n"] == 0 for row in rows):
             continue
-        estimates = tuple(estimate(data, attribute, unit, group) for unit in UNITS)
-        hidden = [data.withheld.hides(attribute, unit, group) for unit in UNITS]
+        estimates = [estimate(data, attribute, unit, group) for unit in units]
+        hidden = [data.withheld.hides(attribute, unit, group) for unit in units]
         counts = [WITHHELD if hide else count(row["n"]) for hide, row in zip(hidden, rows, strict=True)]
-        note = " · ".join("–" if n == WITHHELD else n for n in counts)
+        note = " · ".join("–" if counts[i] == WITHHELD else counts[i] for i in drawn)
         reference = rows[0]["reference_share"]
-        bands.append(Band(group_text(group), f"n {note}", estimates, reference))
+        bands.append(Band(group_text(group), f"n {note}", tuple(estimates[i] for i in drawn), reference))
         cells = [
             _cell(n, e, _ratio(data, attribute, unit, row))
-            for n, e, unit, row in zip(counts, estimates, UNITS, rows, strict=True)
+            for n, e, unit, row in zip(counts, estimates, units, rows, strict=True)
         ]
         bodies.append((group_text(group), [[*cells, percent(reference)]]))
-    words = [UNIT_WORDS[unit] for unit in UNITS]
+    words = [UNIT_WORDS[unit] for unit in units]
     has_reference = any(band.reference is not None for band in bands)
-    chart = interval_chart(name, f"Shares of {attribute}", bands, words, "reference" if has_reference else "")
+    series = [words[i] for i in drawn]
+    chart = interval_chart(name, f"Shares of {attribute}", bands, series, "reference" if has_reference else "")
     head = [attribute, *words, "reference"]
     caption = "n, share among units of known group and 95 % interval"
     caption += "; below it, how many times the reference." if has_reference else "."
@@ -157,22 +160,27 @@ def _ratio(data: ReportInput, attribute: str, unit: str, row: Any) -> Html:
 def _summary(data: ReportInput, attribute: str) -> Html:
     """Evenness and what goes with it, by unit."""
     bodies: list[tuple[str, Sequence[Sequence[str]]]] = []
-    for unit in UNITS:
+    has_reference = any(r["reference_share"] is not None for r in data.cells.single[attribute, "image"].values())
+    for unit in data.cells.units:
         row = data.totals[(attribute,), unit]
         hidden = [data.withheld.hides(attribute, unit, g) for g in data.cells.groups[attribute]]
         missing = WITHHELD if hidden[-1] else count(row["n_missing"])
-        figures = [
-            f"{row['categories_present']} of {row['categories']}",
-            number(row["evenness"]),
-            number(row["effective_categories"]),
-            number(row["imbalance_ratio"]),
-        ]
-        bodies.append((UNIT_WORDS[unit], [[count(row["n"]), missing, *([WITHHELD] * 4 if any(hidden) else figures)]]))
+        present = WITHHELD if all(hidden) else f"{row['categories_present']} of {row['categories']}"
+        figures = [number(row[name]) for name in ("evenness", "effective_categories", "imbalance_ratio")]
+        against = [number(row[name]) for name in ("total_variation", "p_value")] if has_reference else []
+        rest = [WITHHELD if any(hidden) and text == NOTHING else text for text in (*figures, *against)]
+        bodies.append((UNIT_WORDS[unit], [[count(row["n"]), missing, present, *rest]]))
     caption = (
         f"{attribute} as a whole. Evenness is 1, and the effective number of groups that of all groups, where all are "
         "equally frequent."
     )
     head = ["unit", "n", "no label", "groups present", "evenness", "effective groups", "largest : smallest"]
+    if has_reference:
+        head += ["part off the reference", "p"]
+        caption += (
+            " Off the reference is the part that would have to change group to meet it (total variation), p the chance "
+            "of as much if identities were drawn from the reference."
+        )
     return table(caption, head, bodies, stacked=True)
 
 
@@ -193,7 +201,7 @@ def _off_reference(data: ReportInput, attribute: str, group: str) -> Finding | N
     """The unit that is farthest off in the sentence, all that may be shown in the evidence."""
     shown = [
         (unit, row, estimate(data, attribute, unit, group))
-        for unit in UNITS
+        for unit in data.cells.units
         if (row := _row(data, attribute, unit, group))["ratio"] and not data.withheld.hides(attribute, unit, group)
     ]
     flagged = [(max(row["ratio"], 1 / row["ratio"]), unit, row, e) for unit, row, e in shown if row["is_flagged"]]

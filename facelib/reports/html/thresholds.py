@@ -67,9 +67,13 @@ def _by_group(data: ReportInput) -> dict[Key, list[Row]]:
     return found
 
 
-def _withheld(data: ReportInput, attribute: str, own: Mapping[str | None, Sequence[Row]]) -> set[str | None]:
-    """Groups whose figures must not be shown."""
-    return data.withheld.of_line(attribute, "face", list(own), [rows[0]["n_faces"] for rows in own.values()])
+def _withheld(own: Mapping[str | None, Sequence[Row]]) -> set[str | None]:
+    """Groups whose figures are withheld."""
+    return {group for group, rows in own.items() if rows[0].get("is_suppressed")}
+
+
+def _faces(row: Row) -> str:
+    return WITHHELD if row["n_faces"] is None else count(row["n_faces"])
 
 
 def _points(rows: Sequence[Row], name: str, low: str, high: str) -> tuple[Point, ...]:
@@ -165,7 +169,7 @@ def _table(rows: Sequence[Row]) -> Html:
 def _groups(
     data: ReportInput, attribute: str, own: Mapping[str | None, Sequence[Row]], everyone: Sequence[Row], name: str
 ) -> Html:
-    hidden = _withheld(data, attribute, own)
+    hidden = _withheld(own)
     at_floor = {g: row for g, rows in own.items() if (row := _at_floor(rows))}
     drawable = [g for g, row in at_floor.items() if g not in hidden and row["fmr_estimated"] is not None]
     highest = sorted(drawable, key=lambda g: -at_floor[g]["fmr_estimated"])[:_MOST_CURVES]
@@ -176,10 +180,10 @@ def _groups(
     for group, row in at_floor.items():
         cells = [WITHHELD, NOTHING, NOTHING]
         if group not in hidden:
-            cells = [count(row["n_faces"]), _fmr(row), row["estimator"] or "too few to tell"]
+            cells = [_faces(row), _fmr(row), row["estimator"] or "too few to tell"]
         bodies.append((group_text(group), [cells]))
     if whole := _at_floor(everyone):
-        bodies.append(("all", [[count(whole["n_faces"]), _fmr(whole), whole["estimator"] or NOTHING]]))
+        bodies.append(("all", [[_faces(whole), _fmr(whole), whole["estimator"] or NOTHING]]))
     more = f" It shows the {_MOST_CURVES} highest." if len(drawable) > _MOST_CURVES else ""
     caption = (
         f"{attribute}: false match rate among the faces of one group, at the floor; the chart shows it at all "
@@ -201,7 +205,7 @@ def _rules(data: ReportInput, curves: Mapping[Key, Sequence[Row]], everyone: Seq
     times, expected, findings = data.run.audit["flag_above"], whole["fmr_estimated"], []
     for attribute in dict.fromkeys(a for a, _ in single):
         own = {group: rows for (a, group), rows in single.items() if a == attribute}
-        hidden = _withheld(data, attribute, own)
+        hidden = _withheld(own)
         for group, rows in own.items():
             row = _at_floor(rows)
             if row is None or group in hidden or row["fmr_ci_low"] is None:
@@ -226,7 +230,7 @@ def _finding(attribute: str, group: str | None, row: Row, expected: float) -> Fi
         times,
         f"{named([attribute], [group])}: two people of this group are taken for one at the floor with an estimated "
         f"chance of {rate(row['fmr_estimated'])}, {number(times)} times that of all ({rate(expected)}).",
-        f"n = {count(row['n_faces'])} faces, 95 % interval {rates(row['fmr_ci_low'], row['fmr_ci_high'])}, estimated "
+        f"n = {_faces(row)} faces, 95 % interval {rates(row['fmr_ci_low'], row['fmr_ci_high'])}, estimated "
         "without verified subjects",
         ANCHOR,
     )

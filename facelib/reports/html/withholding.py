@@ -54,6 +54,7 @@ class Withheld:
         """Groups that must not be shown in another line of counts, of things that are nearly those of the unit."""
         found = {group for group in groups if self.hides(attribute, unit, group)}
         line = Line.of(counts, float(sum(c or 0 for c in counts)), self.min_cell)
+        line.small[[group is None for group in groups]] = False  # how many have no label tells nobody's group
         if not found.issuperset(g for g, s in zip(groups, line.small, strict=True) if s):
             hidden = protected([line], np.argsort(line.counts, kind="stable").tolist(), self.min_cell)
             found.update(g for g, h in zip(groups, hidden, strict=True) if h)
