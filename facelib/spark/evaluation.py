@@ -58,9 +58,14 @@ class FinishedRun:
         record = RunRecord.load(store, published_or_named(store, run_id))
         return cls(store, Place(store.root, storage), record)
 
-    def read(self, table: Table, columns: Sequence[str]) -> pa.Table:
-        """Columns of a table; ConfigError when the run has not made it."""
-        return read_arrow(self.place, self.record.files(table), table, columns)
+    def read(self, table: Table, columns: Sequence[str], only: tuple[str, pa.Array] | None = None) -> pa.Table:
+        """Columns of a table, of the rows where a column has `only` these values; ConfigError without the table."""
+        return read_arrow(self.place, self.record.files(table), table, columns, only)
+
+    def rows_of(self, table: Table, key: str, wanted: pa.Array, columns: Sequence[str]) -> pa.Table:
+        """`key` and `columns` of the rows with these keys, which must be there, in their order."""
+        rows = self.read(table, [key, *columns], (key, wanted))
+        return rows.take(pc.index_in(wanted, value_set=rows.column(key).combine_chunks()))
 
     def images(self) -> pa.Table:
         """image_id, uri, duplicate_of and key (path below `--images`) of every listed image."""

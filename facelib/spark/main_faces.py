@@ -81,7 +81,11 @@ class MainFaces:
     @cached_property
     def measures(self) -> pa.Table:
         """Of the drawn faces (`face_measures`)."""
-        return face_measures(self._drawn_rows, self._run.read(IMAGES, IMAGE_COLUMNS))
+        ids = self._drawn_rows.column("face_id").combine_chunks()
+        images = self._drawn_rows.column("image_id").combine_chunks()
+        faces = self._run.rows_of(FACES, "face_id", ids, FACE_COLUMNS)
+        sides = [name for name in IMAGE_COLUMNS if name != "image_id"]
+        return face_measures(faces, self._run.rows_of(IMAGES, "image_id", images, sides))
 
     @cached_property
     def _drawn_rows(self) -> pa.Table:
@@ -89,20 +93,12 @@ class MainFaces:
 
     @cached_property
     def _rows(self) -> pa.Table:
-        return self._run.main_faces(FACES, [name for name in FACE_COLUMNS if name != "image_id"])
-
-    @cached_property
-    def _values(self) -> pa.Table:
-        """Rows of `labels` that have a value."""
-        rows = self._run.read(LABELS, ["image_id", "attribute", "value"])
-        return rows.filter(pc.is_valid(rows.column("value")))
+        return self._run.main_faces(CLUSTERS, ["cluster_id"])
 
     @cached_property
     def _unit(self) -> Int64:
         """Images of one cluster or one verified subject are one identity."""
-        clusters = self._run.main_faces(CLUSTERS, ["cluster_id"])
-        row = pc.index_in(self._rows.column("face_id"), value_set=clusters.column("face_id").combine_chunks())
-        return linked_units(_numbered(clusters.column("cluster_id").take(row)), _numbered(self._labelled(SUBJECT)))
+        return linked_units(_numbered(self._rows.column("cluster_id")), _numbered(self._labelled(SUBJECT)))
 
     def _codes(self, attribute: str) -> Int64:
         """Category of each main face, −1 without a label and for a value that is none of the categories."""
@@ -114,7 +110,8 @@ class MainFaces:
 
     def _labelled(self, attribute: str) -> pa.ChunkedArray:
         """The value of each main face, null without a label."""
-        own = self._values.filter(pc.equal(self._values.column("attribute"), attribute))
+        own = self._run.read(LABELS, ["image_id", "value"], ("attribute", pa.array([attribute])))
+        own = own.filter(own.column("value").is_valid())
         row = pc.index_in(self._rows.column("image_id"), value_set=own.column("image_id").combine_chunks())
         return own.column("value").take(row)
 

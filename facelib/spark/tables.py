@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
@@ -89,10 +90,17 @@ def write_arrow(data: pa.Table, table: Table, place: Place, folder: str) -> dict
     return written
 
 
-def read_arrow(place: Place, keys: Sequence[str], table: Table, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read Parquet files on the driver."""
-    store = open_store(place.uri, place.settings)
-    parts = [pq.read_table(io.BytesIO(store.get(k)), columns=list(columns) if columns else None) for k in keys]
+def read_arrow(
+    place: Place,
+    keys: Sequence[str],
+    table: Table,
+    columns: Sequence[str] | None = None,
+    only: tuple[str, pa.Array] | None = None,
+) -> pa.Table:
+    """Read Parquet files on the driver; `only`: a column, and the values of it whose rows are kept."""
+    store, names = open_store(place.uri, place.settings), list(columns) if columns else None
+    is_wanted = None if only is None else pc.field(only[0]).isin(only[1])
+    parts = [pq.read_table(io.BytesIO(store.get(k)), columns=names, filters=is_wanted) for k in keys]
     schema = arrow_schema(table)
     wanted = pa.schema([schema.field(c) for c in columns]) if columns else schema
     return pa.concat_tables([p.cast(wanted) for p in parts]) if parts else wanted.empty_table()

@@ -46,9 +46,9 @@ footer{margin-top:3rem;border-top:1px solid #bbb;color:#444;font-size:.85rem}
  body{padding:.75rem}
  table{width:100%}
  ol{padding-left:1.7rem}
- th,td{padding-right:.35rem}
+ th,td{padding-right:.25rem}
  td.right:last-child,th.right:last-child{padding-right:0}
- .stacked thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
+ .stacked thead{position:absolute;left:0;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
  .stacked tbody,.stacked tr,.stacked th,.stacked td{display:block;border:0}
  .stacked tbody{border-top:1px solid #bbb;padding:.35rem 0}
  .stacked tbody th{font-weight:600}
