@@ -25,7 +25,7 @@ from facelib.clusters.neighbours import normalise
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.space import FloatArray, IntArray, Space
 from facelib.errors import ConfigError
-from facelib.reports.label_file import declared_categories
+from facelib.reports.declared import declared_categories
 from facelib.reports.threshold_curve import face_groups
 
 PACKAGES = ("numpy", "networkit", "torch")

@@ -74,10 +74,10 @@ def check_measured_labels(labels: list[dict], faces: list[dict]) -> None:
 
 
 def check_withheld(output: Output) -> None:
-    """No count below 3 is in any table by group, and some are withheld."""
+    """No count of a group below 3 is in any table, and some are withheld; missing labels may be few."""
     balance = output.rows("balance")
     assert any(r["is_suppressed"] for r in balance)
-    assert all(r["n"] is None or r["n"] == 0 or r["n"] >= 3 for r in balance)
+    assert all(r["n"] in (None, 0) or r["n"] >= 3 for r in balance if None not in r["groups"])
     hidden = {
         (r["attributes"][0], r["groups"][0])
         for r in balance
