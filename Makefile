@@ -19,10 +19,11 @@ $(READY): $(LOCK) pyproject.toml
 demo: setup
 	$(BIN)/facelib demo
 
-# Files of tests go to so many processes, the slow ones of tests/spark first.
+# Spark uses all cores by itself; the files of tests without it go to so many processes.
 JOBS ?= 2
 test: setup
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests/real tests/spark
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/unit
 
 # The core (all but petastorm) on the newest supported pyspark, pyarrow and numpy.
 test-modern:
