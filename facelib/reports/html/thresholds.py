@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from facelib.reports.html.chapter import Chapter, Finding, ReportInput, Rule
@@ -205,19 +206,19 @@ def _rules(data: ReportInput, curves: Mapping[Key, Sequence[Row]], everyone: Seq
     times, expected, findings = data.run.audit["flag_above"], whole["fmr_estimated"], []
     for attribute in dict.fromkeys(a for a, _ in single):
         own = {group: rows for (a, group), rows in single.items() if a == attribute}
-        hidden = _withheld(own)
-        for group, rows in own.items():
-            row = _at_floor(rows)
-            if row is None or group in hidden or row["fmr_ci_low"] is None:
-                continue
-            if row["fmr_estimated"] > times * expected and row["fmr_ci_low"] > expected:
+        shown = {g: row for g, rows in own.items() if g not in _withheld(own) and (row := _at_floor(rows))}
+        known = {g: row for g, row in shown.items() if row["fmr_ci_low"] is not None}
+        usual = max(expected, median(row["fmr_estimated"] for row in known.values()) if known else 0.0)
+        for group, row in known.items():
+            if row["fmr_estimated"] > times * usual and row["fmr_ci_low"] > usual:
                 findings.append(_finding(attribute, group, row, expected))
     return (
         Rule(
             35,
             "Groups whose people are confused more often",
-            f"the estimated false match rate within a group is more than {times:g} times that of all at the floor, and "
-            "its 95 % interval lies above that of all",
+            f"the estimated false match rate within a group is, at the floor, more than {times:g} times that of all and of "
+            "the median group of the attribute (people of one group are more alike than any two), and its 95 % interval "
+            "lies above both",
             f"{count(len(single))} groups",
             tuple(findings),
         ),
