@@ -216,9 +216,9 @@ def _rules(data: ReportInput, curves: Mapping[Key, Sequence[Row]], everyone: Seq
         Rule(
             35,
             "Groups whose people are confused more often",
-            f"the estimated false match rate within a group is, at the floor, more than {times:g} times that of all and of "
-            "the median group of the attribute (people of one group are more alike than any two), and its 95 % interval "
-            "lies above both",
+            f"the estimated false match rate within a group is, at the floor, over {times:g} times that of all and "
+            "that of the median group of the attribute (people of one group are more alike than any two), and its 95 % "
+            "interval lies above both",
             f"{count(len(single))} groups",
             tuple(findings),
         ),
