@@ -87,6 +87,7 @@ def test_all_benchmarks_need_the_photographs_to_be_there(tmp_path: Path, capsys:
     everything = harness.chosen([], tmp_path)
     assert {"stages", "spark", "clusters", "quality", "faults", "growth"} <= set(everything)
     needy = {"clusters", "quality", "identification", "normalisation", "group_tails", "partial_labels"}
+    needy |= {"biased_draws"}
     assert harness.chosen([], None) == [n for n in everything if n not in needy]
     assert "planted" in everything
     told = capsys.readouterr().out

@@ -261,7 +261,9 @@ def test_withheld_figures_stay_withheld() -> None:
 
 
 def test_missing_labels_stay_withheld() -> None:
-    specimen = Specimen(people=400, images=1, groups={"gender": ("F", "M", "X")}, missing={"gender": 0.005}, min_cell=5)
+    """They stand in for a group of three, whose number would follow from theirs."""
+    groups, few = {"gender": ("F", "M", "X")}, {("gender", "X"): 3}
+    specimen = Specimen(people=400, images=1, groups=groups, exact=few, missing={"gender": 0.02}, min_cell=5)
     words = words_of(specimen)
     row = next(r for r in words.data.rows("balance") if r["unit"] == "image" and r["groups"] == [None])
     assert row["is_suppressed"]
