@@ -37,10 +37,8 @@ def main_measures(context: StageContext, categories: Categories) -> MainMeasures
     faces = MainFaces(run, categories)
     labels = [faces.labels(a) for a in categories]
     codes = np.stack([np.where(found.codes < 0, len(found.categories), found.codes) for found in labels], axis=1)
-    values = {
-        name: np.asarray(column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy())
-        for name, column in zip(faces.measures.column_names, faces.measures.columns, strict=True)
-    }
+    measures = faces.measures
+    values = {name: measures.column(name).to_numpy() for name in measures.column_names}
     return MainMeasures(values, _sources(run, faces), codes, labels[0].unit)
 
 

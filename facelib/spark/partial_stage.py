@@ -20,6 +20,7 @@ from facelib.reports.partial_labels import (
     predicted_shares,
     withheld_categories,
 )
+from facelib.spark.audit_units import as_columns
 from facelib.spark.context import StageContext
 from facelib.spark.evaluation import FinishedRun
 from facelib.spark.main_faces import Categories, MainFaces
@@ -135,8 +136,6 @@ def _categories(run: FinishedRun) -> dict[str, tuple[str, ...]]:
     for row in distinct:
         if row["attribute"] != SUBJECT and row["value"] is not None:
             values[row["attribute"]].append(row["value"])
-    longest = max(map(len, values.values()), default=0)
-    padded = {a: pa.array([*found, *[None] * (longest - len(found))], pa.string()) for a, found in values.items()}
     audit = run.record.config["audit"]
     given = [{a: c for a, c in audit.get(key, {}).items() if a in values} for key in ("categories", "edges")]
-    return declared_categories(pa.table(padded), *given)
+    return declared_categories(as_columns(values), *given)
