@@ -149,7 +149,12 @@ ASSOCIATIONS = light_table(
     "pair of attributes, or attribute and measure",
     ("attribute", "other"),
     Column("attribute", _S, "an attribute"),
-    Column("other", _S, "another attribute, or a measure of the main face or its image, in quintiles"),
+    Column(
+        "other",
+        _S,
+        "another attribute, or one of audit.nuisances: a measure of the main face or its image, in quintiles, the "
+        "first folder (source), or the camera that EXIF names",
+    ),
     Column("kind", _S, "what the other is", values=("attribute", "measure")),
     Column("n", _I, "images with both; null when a figure is withheld", "", True, 0),
     Column(

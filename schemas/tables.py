@@ -19,6 +19,7 @@ IMAGE_MEASURES = (
     Column("height_px", _I, "upright height; null when no header could be read", "px", True, minimum=1),
     Column("n_frames", _I, "frames in the file; the first is used", nullable=True, minimum=1),
     Column("exif_orientation", _I, "EXIF orientation tag; null when absent", nullable=True, minimum=1, maximum=8),
+    Column("camera", _S, "make and model of the camera as EXIF has them; null when absent", nullable=True),
     Column(
         "jpeg_quality", _I, "JPEG quality (libjpeg scale) estimated from the tables; null if not JPEG", "", True, 1, 100
     ),
@@ -142,7 +143,7 @@ IMAGES = light_table(
     ),
     *OUTCOME,
     Column("shard", _S, "extracted shard file that holds the image"),
-    version=2,
+    version=3,
 )
 FACES = light_table("faces", "detected face", ("face_id",), FACE_ID, IMAGE_ID, *FACE_MEASURES, version=2)
 LABELS = light_table(
@@ -323,7 +324,7 @@ CHECKS = light_table(
 )
 EXTRACTED = Table(
     "extracted",
-    2,
+    3,
     "detected face, or image without one",
     ("image_id", "face_index"),
     (

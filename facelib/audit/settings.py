@@ -9,6 +9,18 @@ from itertools import pairwise
 from facelib.errors import ConfigError
 
 PLAN_TARGETS = ("cells", "identities", "reference")
+NUISANCES = (
+    "eye_distance_px",
+    "shorter_side_px",
+    "sharpness",
+    "brightness",
+    "turn_deg",
+    "nod_deg",
+    "quality_score",
+    "source",
+    "camera",
+)
+"""What makes faces hard besides who they are."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +30,10 @@ class AuditSettings:
     categories: all categories that could occur, in order, by attribute. edges: ascending inner edges by attribute that
     cut its numbers into categories. reference: the share of every category to compare with, by attribute; uniform:
     attributes whose categories are compared with equal shares. triples: sets of three attributes, each written "a,b,c",
-    counted besides all pairs. min_cell: smaller counts, but 0, are withheld, with those that would tell them; so
-    are counts that changed by less than min_change (by default min_cell) since the run published last. A ratio outside
-    flag_below … flag_above is flagged when its interval excludes 1.
+    counted besides all pairs. nuisances: which of NUISANCES attributes are compared with. min_cell: smaller counts, but
+    0, are withheld, with those that would tell them; so are counts that changed by less than min_change (by default
+    min_cell) since the run published last. A ratio outside flag_below … flag_above is flagged when its interval
+    excludes 1.
     error_fmr: global false match rates that fix the thresholds of `error_rates`; error_faces: at most so many faces of
     drawn subjects are compared. plan_target: what `sampling_plan` aims at: equal cells, equal cells with equal
     identities inside each, or the reference shares; plan_tolerance: a cell may lack this part of its target.
@@ -32,6 +45,7 @@ class AuditSettings:
     reference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     uniform: tuple[str, ...] = ()
     triples: tuple[str, ...] = ()
+    nuisances: tuple[str, ...] = NUISANCES
     min_cell: int = 10
     min_change: int | None = None
     flag_below: float = 0.8
@@ -71,6 +85,9 @@ class AuditSettings:
         for attribute in self.uniform:
             if attribute in self.reference:
                 raise ConfigError(f"{attribute} has both audit.reference and audit.uniform: give one")
+        for name in self.nuisances:
+            if name not in NUISANCES:
+                raise ConfigError(f"audit.nuisances names {name}: choose among {', '.join(NUISANCES)}")
         for triple in self.triples:
             if len(set(names_of(triple))) != 3:
                 raise ConfigError(f'audit.triples has "{triple}": write three different attributes as "a,b,c"')

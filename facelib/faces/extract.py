@@ -24,7 +24,7 @@ from facelib.storage import ObjectTooLargeError
 from schemas.arrow import arrow_schema
 from schemas.tables import EXTRACTED
 
-EXTRACT_VERSION = "2"
+EXTRACT_VERSION = "3"
 """Step this when a change of code changes any extracted value; it is part of every shard's name."""
 
 _RETRYABLE = (ImageReason.READ_ERROR, ImageReason.ACCESS_DENIED)

@@ -122,6 +122,7 @@ def _decode(data: bytes, settings: RowSettings) -> _Image:
         "aspect": decoded.width_px / decoded.height_px if decoded.width_px and decoded.height_px else None,
         "n_frames": decoded.n_frames,
         "exif_orientation": decoded.exif_orientation,
+        "camera": decoded.camera,
         "jpeg_quality": decoded.jpeg_quality,
         "decode_scale": decoded.scale,
     }

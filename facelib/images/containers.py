@@ -9,9 +9,10 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from facelib.images.exif import Exif, exif_of, read_exif
 from facelib.images.formats import UnreadableError
 from facelib.images.jpeg import read_jpeg
-from facelib.images.tiff import MAX_PAGES, ORIENTATION, TiffBytes, exif_orientation, valid_orientation
+from facelib.images.tiff import MAX_PAGES, TiffBytes
 from facelib.reasons import ImageReason
 
 MAX_STRIPS = 262_144
@@ -30,14 +31,14 @@ class Container:
     """Facts of one file, none of which needs its pixels.
 
     `width_px`, `height_px`: as stored. `n_frames`: frames or pages, of GIF and TIFF counted up to 65,535.
-    `orientation`: of EXIF, 1 to 8 or None. `stream`: what the decoder needs. `is_cut_off`: whether the bytes end before
-    the file does. `jpeg_quality`: 1 to 100, None for other formats.
+    `exif`: what EXIF says. `stream`: what the decoder needs. `is_cut_off`: whether the bytes end before the file does.
+    `jpeg_quality`: 1 to 100, None for other formats.
     """
 
     width_px: int
     height_px: int
     n_frames: int
-    orientation: int | None
+    exif: Exif
     stream: bytes
     is_cut_off: bool
     jpeg_quality: int | None = None
@@ -60,9 +61,9 @@ def read_container(name: str, data: bytes) -> Container:
 
 def _jpeg(data: bytes) -> Container:
     header = read_jpeg(data)
-    orientation = exif_orientation(header.exif)
+    exif = read_exif(header.exif)
     size = header.width_px, header.height_px
-    return Container(*size, header.n_pictures, orientation, header.stream, not header.has_end, header.quality)
+    return Container(*size, header.n_pictures, exif, header.stream, not header.has_end, header.quality)
 
 
 def _png(data: bytes) -> Container:
@@ -94,7 +95,7 @@ def _png(data: bytes) -> Container:
     is_cut_off = at + 8 > len(data)
     n_frames += n_frames > 1 and first_is_default
     stream = b"".join([*(data[start:end] for start, end in parts), _PNG_END])
-    return Container(width, height, n_frames, exif_orientation(exif), stream, is_cut_off)
+    return Container(width, height, n_frames, read_exif(exif), stream, is_cut_off)
 
 
 def _webp(data: bytes) -> Container:
@@ -115,7 +116,7 @@ def _webp(data: bytes) -> Container:
     if size is None:
         raise EOFError
     is_cut_off = int.from_bytes(data[4:8], "little") + 8 > len(data)
-    return Container(*size, max(1, n_frames), exif_orientation(exif), data, is_cut_off)
+    return Container(*size, max(1, n_frames), read_exif(exif), data, is_cut_off)
 
 
 def _webp_size(kind: bytes, data: bytes, at: int) -> tuple[int, int]:
@@ -164,7 +165,7 @@ def _gif(data: bytes) -> Container:
     if not first:
         raise UnreadableError(ImageReason.DECODE_ERROR, "GIF without picture")
     screen = data[:6] + struct.pack("<HH", width, height) + data[10:tables_end]
-    return Container(width, height, n_frames, None, screen + control + first + b";", is_cut_off)
+    return Container(width, height, n_frames, Exif(), screen + control + first + b";", is_cut_off)
 
 
 def _colours(flags: int) -> int:
@@ -190,7 +191,7 @@ def _bmp(data: bytes) -> Container:
     height = abs(height)
     is_plain = compression in (0, 3)
     needed = start + (width * bits + 31) // 32 * 4 * height if is_plain else file_bytes
-    return Container(width, height, 1, None, data, needed > len(data))
+    return Container(width, height, 1, Exif(), data, needed > len(data))
 
 
 def _tiff(data: bytes) -> Container:
@@ -207,9 +208,8 @@ def _tiff(data: bytes) -> Container:
         raise UnreadableError(ImageReason.DECODE_ERROR, f"more than {MAX_STRIPS} strips")
     if block.number(tags.get(_TIFF_PLANAR)) == 2 and _TIFF_BITS in tags and max(block.numbers(tags[_TIFF_BITS])) > 8:
         raise UnreadableError(ImageReason.UNSUPPORTED_FORMAT, "TIFF of separate planes with more than 8 bits")
-    orientation = valid_orientation(block.number(tags.get(ORIENTATION)))
     is_cut_off = any(_reaches_beyond(block, offsets, sizes, len(data)) for offsets, sizes in strips)
-    return Container(width, height, block.count_directories(), orientation, data, is_cut_off)
+    return Container(width, height, block.count_directories(), exif_of(block, tags), data, is_cut_off)
 
 
 def _reaches_beyond(

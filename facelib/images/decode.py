@@ -70,7 +70,8 @@ class Decoded:
     `width_px` and `height_px` are those of the upright image at full size, known from the header even where the
     pixels could not be read. `scale` is 1, 1/2, 1/4 or 1/8: pixels are ⌈size · scale⌉, and None goes with no
     pixels. `n_frames` counts frames or pages (GIF and TIFF up to 65,535); the pixels are the first's.
-    `exif_orientation` is 1 to 8 or None; `jpeg_quality` 1 to 100 (see `estimate_quality`), None if not JPEG.
+    `exif_orientation` is 1 to 8 or None; `camera` is EXIF's make and model; `jpeg_quality` 1 to 100 (see
+    `estimate_quality`), None if not JPEG.
     """
 
     pixels: Pixels | None = None
@@ -81,6 +82,7 @@ class Decoded:
     height_px: int | None = None
     n_frames: int | None = None
     exif_orientation: int | None = None
+    camera: str | None = None
     scale: float | None = None
     jpeg_quality: int | None = None
 
@@ -120,14 +122,15 @@ def decode(
 
 def _facts(name: str, container: Container) -> Decoded:
     width, height = container.width_px, container.height_px
-    if container.orientation in _TRANSPOSED:
+    if container.exif.orientation in _TRANSPOSED:
         width, height = height, width
     return Decoded(
         format=name,
         width_px=width,
         height_px=height,
         n_frames=container.n_frames,
-        exif_orientation=container.orientation,
+        exif_orientation=container.exif.orientation,
+        camera=container.exif.camera,
         jpeg_quality=container.jpeg_quality,
     )
 
@@ -152,8 +155,8 @@ def _with_pixels(
     if found.format == "jpeg" and wanted_scale is not None:
         reduction = _reduce(image, wanted_scale(found.height_px, found.width_px))
     rgb = load_rgb(open_image, image)
-    if container.orientation in _UPRIGHT and found.format != "tiff":  # which Pillow turns by itself
-        rgb = rgb.transpose(_UPRIGHT[container.orientation])
+    if container.exif.orientation in _UPRIGHT and found.format != "tiff":  # which Pillow turns by itself
+        rgb = rgb.transpose(_UPRIGHT[container.exif.orientation])
     return replace(found, pixels=np.ascontiguousarray(np.asarray(rgb, dtype=np.uint8)), scale=1 / reduction)
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import struct
 
-ORIENTATION = 0x0112
 MAX_PAGES = 65_535
 """Directories are counted up to here."""
 
+MAX_TEXT = 1024
+"""Bytes of a text tag that are read."""
+
+Entry = tuple[int, int, bytes]
+"""Type, count and value field of a tag."""
 _ENTRY_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_ASCII = 2
 
 
 class TiffBytes:
@@ -29,27 +34,37 @@ class TiffBytes:
         self._offset = struct.Struct(order + ("Q" if self._is_big else "I"))
         self.first = int(self._offset.unpack_from(data, 8 if self._is_big else 4)[0])
 
-    def tags(self, offset: int) -> dict[int, tuple[int, int, bytes]]:
+    def tags(self, offset: int) -> dict[int, Entry]:
         """Type, count and value field of each tag of the directory at that offset; the first of equal tags counts."""
         start, end = self._extent(offset)
-        found: dict[int, tuple[int, int, bytes]] = {}
+        found: dict[int, Entry] = {}
         for tag, kind, count, field in self._entry.iter_unpack(self._data[start:end]):
             found.setdefault(tag, (kind, count, field))
         return found
 
-    def number(self, entry: tuple[int, int, bytes] | None) -> int | None:
+    def number(self, entry: Entry | None) -> int | None:
         """The value of a tag that holds one unsigned integer; None for any other."""
         if entry is None or entry[1] != 1 or entry[0] not in _ENTRY_CODES:
             return None
         return int(struct.unpack_from(self._order + _ENTRY_CODES[entry[0]], entry[2])[0])
 
-    def numbers(self, entry: tuple[int, int, bytes]) -> tuple[int, ...]:
+    def numbers(self, entry: Entry) -> tuple[int, ...]:
         """The values of a tag of unsigned integers, in the entry or where it points."""
         kind, count, field = entry
         code = f"{self._order}{count}{_ENTRY_CODES[kind]}"
         if struct.calcsize(code) <= len(field):
             return struct.unpack_from(code, field)
         return struct.unpack_from(code, self._data, self._offset.unpack(field)[0])
+
+    def text(self, entry: Entry | None) -> str:
+        """The value of a text tag up to its first NUL, undecodable bytes replaced; empty for any other tag and where it
+        lies outside the bytes."""
+        if entry is None or entry[0] != _ASCII:
+            return ""
+        _, count, field = entry
+        start = 0 if count <= len(field) else int(self._offset.unpack(field)[0])
+        stored = field if count <= len(field) else self._data
+        return stored[start : start + min(count, MAX_TEXT)].partition(b"\0")[0].decode("utf-8", "replace")
 
     def count_directories(self) -> int:
         """Length of the chain of directories that lie in the bytes; a loop ends it."""
@@ -75,22 +90,3 @@ class TiffBytes:
         if end > len(self._data):
             raise struct.error("directory runs off the end")
         return start, end
-
-
-def exif_orientation(exif: bytes | None) -> int | None:
-    """The orientation tag, 1 to 8, of an EXIF block with or without its `Exif` prefix.
-
-    None where it is absent, out of range, or in EXIF that cannot be read.
-    """
-    if exif is None:
-        return None
-    try:
-        block = TiffBytes(exif.removeprefix(b"Exif\0\0"))
-        return valid_orientation(block.number(block.tags(block.first).get(ORIENTATION)))
-    except (ValueError, struct.error):
-        return None
-
-
-def valid_orientation(value: int | None) -> int | None:
-    """`value` if EXIF 2.3 gives it a meaning."""
-    return value if value is not None and 1 <= value <= 8 else None

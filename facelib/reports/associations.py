@@ -63,18 +63,23 @@ def measure_pairs(
         yield from _crossed(name, (codes, bins), (voted, of_identity), BINS, categories, hidden)
 
 
-def source_pairs(
-    source: Int64, codes: Int64, categories: Mapping[str, Sequence[str]], identity: Int64, hidden: Mapping[str, Bool]
+def kind_pairs(
+    kinds: Mapping[str, Int64],
+    codes: Int64,
+    categories: Mapping[str, Sequence[str]],
+    identity: Int64,
+    hidden: Mapping[str, Bool],
 ) -> Iterator[Row]:
-    """A row per attribute and the source of the main faces, int64 (faces,); other arguments as for `measure_pairs`.
+    """A row per attribute and kind of the main faces, as their source; other arguments as for `measure_pairs`.
 
-    An identity has the source that most of its faces have.
+    kinds: int64 (faces,) each, numbered from 0. An identity is of the kind that most of its faces are of.
     """
     _, of = np.unique(identity, return_inverse=True)
-    sources = int(source.max(initial=-1)) + 1
-    of_identity = majority(of, source, sources)[0]
     voted = _voted(codes, categories, of)
-    yield from _crossed("source", (codes, source), (voted, of_identity), sources, categories, hidden)
+    for name, kind in kinds.items():
+        size = int(kind.max(initial=-1)) + 1
+        of_identity = majority(of, kind, size)[0]
+        yield from _crossed(name, (codes, kind), (voted, of_identity), size, categories, hidden)
 
 
 def _voted(codes: Int64, categories: Mapping[str, Sequence[str]], of: Int64) -> Int64:

@@ -13,7 +13,6 @@ from facelib.audit.association import bin_codes, cramers_v, holm, quantile_edges
 from facelib.audit.clustered_independence import clustered_independence
 from facelib.audit.resampling import cluster_counts, patterns, share_intervals
 from facelib.audit.suppression import suppress
-from facelib.reports.measures_by_group import FACE_MEASURES
 from facelib.reports.partial_labels import PartialLabels
 from schemas.arrow import arrow_schema
 from schemas.label_tables import LABEL_MISSINGNESS
@@ -30,13 +29,13 @@ def label_missingness(labels: Sequence[tuple[PartialLabels, bool]], measures: pa
     """The rows of `label_missingness`, under MISSINGNESS_SCHEMA: per attribute and measure all bins, then each.
 
     labels: the attributes, all of the same faces, and whether the number of their missing labels must not be shown.
-    measures: float64 columns of `facelib.reports.measures_by_group.face_measures`, a row per face. Bins without a face
-    are left out. V and p are of the bins that are shown, because others would follow from them. `p_holm` is over all
-    attributes and measures.
+    measures: columns of `facelib.reports.measures_by_group.face_measures`, a row per face. Bins without a face are left
+    out. V and p are of the bins that are shown, because others would follow from them. `p_holm` is over all attributes
+    and measures.
     """
     rows = []
     for of, is_hidden in labels:
-        for name in FACE_MEASURES:
+        for name in measures.column_names:
             rows += _measured(of, name, measures.column(name).to_numpy(), min_cell, is_hidden)
     tested = [row for row in rows if row.get("p_value") is not None]
     for row, p in zip(tested, holm([row["p_value"] for row in tested]).tolist(), strict=True):

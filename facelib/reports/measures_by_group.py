@@ -63,6 +63,11 @@ MEASURES_SCHEMA = pa.schema(
 Float64 = npt.NDArray[np.float64]
 
 
+def chosen_measures(nuisances: Sequence[str]) -> dict[str, Measure]:
+    """FACE_MEASURES among `audit.nuisances`."""
+    return {name: measure for name, measure in FACE_MEASURES.items() if name in nuisances}
+
+
 def face_measures(faces: pa.Table, images: pa.Table) -> pa.Table:
     """A float64 column per name in FACE_MEASURES, a row per row of `faces`; null where unknown.
 

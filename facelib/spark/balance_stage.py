@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from facelib.audit.joint_counts import attribute_sets
-from facelib.reports.associations import association_rows, attribute_pairs, measure_pairs, source_pairs
+from facelib.reports.associations import association_rows, attribute_pairs, kind_pairs, measure_pairs
 from facelib.reports.audit_units import AuditUnits
 from facelib.reports.balance import BalanceRules, balance_cells, undeclared_rows
 from facelib.reports.balance_summary import balance_summary
@@ -18,8 +18,10 @@ from facelib.reports.withheld import Withholding, published, withhold
 from facelib.spark.audit_units import as_columns, audit_units, label_counts
 from facelib.spark.context import StageContext
 from facelib.spark.error_stage import error_audit
+from facelib.spark.evaluation import FinishedRun
+from facelib.spark.main_faces import MainFaces
 from facelib.spark.main_measures import main_measures
-from facelib.spark.partial_stage import partial_labels
+from facelib.spark.partial_stage import carried_out_plan, partial_labels
 from facelib.spark.plan_stage import plan_audit
 from facelib.spark.run_record import RunRecord, current_run_id
 from facelib.spark.tables import read_arrow
@@ -27,17 +29,14 @@ from schemas.audit_tables import ASSOCIATIONS, BALANCE, BALANCE_SUMMARY, LOSSES
 
 Categories = dict[str, tuple[str, ...]]
 Audit = Callable[[StageContext, Categories], dict[str, Any]]
-AUDITS: tuple[Audit, ...] = (
-    error_audit,
-    partial_labels,
-    plan_audit,
-)
+AUDITS: tuple[Audit, ...] = (error_audit, plan_audit)
 """What follows the balance, in order: each writes its tables, given the categories of every attribute, and returns
 what to note in the record."""
 
 
 def balance_stage(context: StageContext) -> None:
-    """Write `balance`, `balance_summary`, `losses` and `associations`, then the tables of AUDITS."""
+    """Write `balance`, `balance_summary`, `losses`, `associations` and what is known of partial labels, then the tables
+    of AUDITS."""
     with context.stage("balance") as facts:
         audit = context.config.audit
         values = label_counts(context)
@@ -58,7 +57,7 @@ def balance_stage(context: StageContext) -> None:
         facts["summary"] = context.write_arrow(summary, BALANCE_SUMMARY)
         lost = losses(found.losses, list(categories), categories, hidden=hidden)
         facts["losses"] = context.write_arrow(lost, LOSSES)
-        facts["associations"] = context.write_arrow(_associations(context, categories, found, withheld), ASSOCIATIONS)
+        facts.update(_of_main_faces(context, categories, found, withheld))
         facts["undeclared_values"] = errors.num_rows
         facts["withheld_cells"] = {u: sum(int(m.sum()) for m in masks.values()) for u, masks in withheld.masks.items()}
         if withheld.incomparable:
@@ -67,17 +66,32 @@ def balance_stage(context: StageContext) -> None:
             facts.update(make(context, categories))
 
 
-def _associations(context: StageContext, categories: Categories, found: AuditUnits, withheld: Withholding) -> pa.Table:
-    if not categories:
-        return association_rows([])
+def _of_main_faces(
+    context: StageContext, categories: Categories, found: AuditUnits, withheld: Withholding
+) -> dict[str, Any]:
+    """Write `associations` and what `partial_labels` writes."""
+    run = FinishedRun(context.store, context.place, context.record)
+    faces = MainFaces(run, categories, plan=carried_out_plan(context.config))
+    rows = _associations(run, faces, categories, found, withheld, context.config.audit.nuisances) if categories else []
+    written = context.write_arrow(association_rows(rows), ASSOCIATIONS)
+    return {"associations": written} | partial_labels(context, categories, faces)
+
+
+def _associations(
+    run: FinishedRun,
+    faces: MainFaces,
+    categories: Categories,
+    found: AuditUnits,
+    withheld: Withholding,
+    nuisances: Sequence[str],
+) -> list[dict[str, Any]]:
     rows = list(attribute_pairs(found.units, withheld.masks))
-    measured = main_measures(context, categories)
+    measured = main_measures(run, faces, categories, nuisances)
     hidden = {a: withheld.masks["image"][(a,)] for a in categories}
     labels = (measured.codes, categories, measured.identity, hidden)
     rows += measure_pairs(measured.values, *labels)
-    if measured.source is not None:
-        rows += source_pairs(measured.source, *labels)
-    return association_rows(rows)
+    rows += kind_pairs(measured.kinds, *labels)
+    return rows
 
 
 def _published_before(context: StageContext, categories: Categories) -> dict[str, Any]:

@@ -82,10 +82,19 @@ class MainFaces:
     def measures(self) -> pa.Table:
         """Of the drawn faces (`face_measures`)."""
         ids = self._drawn_rows.column("face_id").combine_chunks()
+        return face_measures(self._run.rows_of(FACES, "face_id", ids, FACE_COLUMNS), self._images)
+
+    @property
+    def cameras(self) -> pa.ChunkedArray:
+        """Of the images of the drawn faces, null where EXIF names none."""
+        return self._images.column("camera")
+
+    @cached_property
+    def _images(self) -> pa.Table:
+        """What is known of the images of the drawn faces."""
         images = self._drawn_rows.column("image_id").combine_chunks()
-        faces = self._run.rows_of(FACES, "face_id", ids, FACE_COLUMNS)
-        sides = [name for name in IMAGE_COLUMNS if name != "image_id"]
-        return face_measures(faces, self._run.rows_of(IMAGES, "image_id", images, sides))
+        columns = [name for name in IMAGE_COLUMNS if name != "image_id"]
+        return self._run.rows_of(IMAGES, "image_id", images, [*columns, "camera"])
 
     @cached_property
     def _drawn_rows(self) -> pa.Table:

@@ -13,6 +13,7 @@ from facelib.reports.label_missingness import MISSINGNESS_SCHEMA, label_missingn
 from facelib.reports.label_plan_file import read_plan
 from facelib.reports.label_plan_rows import PLAN_SCHEMA, plan_rows
 from facelib.reports.labels import SUBJECT
+from facelib.reports.measures_by_group import chosen_measures
 from facelib.reports.partial_labels import (
     SHARES_SCHEMA,
     has_probe,
@@ -31,24 +32,26 @@ from schemas.label_tables import LABEL_MISSINGNESS, LABEL_PLAN, PREDICTED_SHARES
 from schemas.tables import LABELS
 
 
-def partial_labels(context: StageContext, categories: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+def partial_labels(context: StageContext, categories: Categories, faces: MainFaces) -> dict[str, Any]:
     """Write `predicted_shares` and `label_missingness`, and `label_plan` without rows. What is noted: the attributes
     that are labelled in part, the main faces that were looked at and in all, and how many identities they stand for.
     """
-    run = FinishedRun(context.store, context.place, context.record)
-    faces = MainFaces(run, categories, plan=carried_out_plan(context.config))
     partial = [attribute for attribute in categories if faces.is_partial(attribute)]
-    min_cell, seed = context.config.audit.min_cell, context.config.cluster.seed
+    audit, seed = context.config.audit, context.config.cluster.seed
     shares, labels = [SHARES_SCHEMA.empty_table()], []
     withheld = _withheld_faces(context) if partial else {}
     for attribute in partial:
         found = faces.labels(attribute)
-        hidden = withheld_categories(found, withheld.get(attribute, []), min_cell)
+        hidden = withheld_categories(found, withheld.get(attribute, []), audit.min_cell)
         can_predict = has_probe() and found.can_correct.any() and not hidden.all()
         guess = predicted(found, faces.embeddings, seed) if can_predict else None
         shares.append(predicted_shares(found, guess, hidden))
         labels.append((found, bool(hidden.all())))
-    missing = label_missingness(labels, faces.measures, min_cell) if labels else MISSINGNESS_SCHEMA.empty_table()
+    missing = MISSINGNESS_SCHEMA.empty_table()
+    if labels:
+        missing = label_missingness(
+            labels, faces.measures.select(list(chosen_measures(audit.nuisances))), audit.min_cell
+        )
     context.write_arrow(pa.concat_tables(shares), PREDICTED_SHARES)
     context.write_arrow(missing, LABEL_MISSINGNESS)
     context.write_arrow(PLAN_SCHEMA.empty_table(), LABEL_PLAN)

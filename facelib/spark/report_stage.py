@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from facelib.audit.settings import NUISANCES
 from facelib.config import config_dict
 from facelib.errors import ConfigError
 from facelib.reports.cluster_sizes import cluster_sizes, images_per_cluster
@@ -20,8 +21,8 @@ from facelib.reports.html.page import report_page
 from facelib.reports.measures_by_group import (
     CLUSTER_MEASURES,
     FACE_COLUMNS,
-    FACE_MEASURES,
     IMAGE_COLUMNS,
+    chosen_measures,
     face_measures,
     measures_by_group,
 )
@@ -150,13 +151,14 @@ def _aggregated(run: FinishedRun, tables: Mapping[str, pa.Table], attributes: Se
     main = run.main_faces(FACES, [name for name in FACE_COLUMNS if name != "image_id"])
     of_main = image_units(main.column("image_id").to_pylist(), values)
     faces = _beside(face_measures(main, run.read(IMAGES, IMAGE_COLUMNS)), of_main)
+    chosen = chosen_measures(run.record.config["audit"].get("nuisances", NUISANCES))
     face_ids, image_ids, cluster_ids = (members.column(n).to_pylist() for n in ("face_id", "image_id", "cluster_id"))
     clusters = _beside(sizes, cluster_units(face_ids, image_ids, cluster_ids, values))
     return {
         "cluster_sizes": cluster_sizes(sizes.column("images").to_numpy(), min_cell),
         "measures_by_group": pa.concat_tables(
             [
-                measures_by_group("face", faces, FACE_MEASURES, attributes, categories),
+                measures_by_group("face", faces, chosen, attributes, categories),
                 measures_by_group("cluster", clusters, CLUSTER_MEASURES, attributes, categories),
             ]
         ),

@@ -97,13 +97,23 @@ def read_arrow(
     columns: Sequence[str] | None = None,
     only: tuple[str, pa.Array] | None = None,
 ) -> pa.Table:
-    """Read Parquet files on the driver; `only`: a column, and the values of it whose rows are kept."""
-    store, names = open_store(place.uri, place.settings), list(columns) if columns else None
-    is_wanted = None if only is None else pc.field(only[0]).isin(only[1])
-    parts = [pq.read_table(io.BytesIO(store.get(k)), columns=names, filters=is_wanted) for k in keys]
-    schema = arrow_schema(table)
+    """Read Parquet files on the driver; `only`: a column, and the values of it whose rows are kept.
+
+    Nullable columns that files of an earlier version lack are null."""
+    store, schema = open_store(place.uri, place.settings), arrow_schema(table)
     wanted = pa.schema([schema.field(c) for c in columns]) if columns else schema
-    return pa.concat_tables([p.cast(wanted) for p in parts]) if parts else wanted.empty_table()
+    is_wanted = None if only is None else pc.field(only[0]).isin(only[1])
+    parts = [_read(store.get(key), wanted, is_wanted) for key in keys]
+    return pa.concat_tables(parts) if parts else wanted.empty_table()
+
+
+def _read(data: bytes, wanted: pa.Schema, is_wanted: pc.Expression | None) -> pa.Table:
+    stored = pq.read_schema(io.BytesIO(data)).names
+    found = pq.read_table(io.BytesIO(data), columns=[n for n in wanted.names if n in stored], filters=is_wanted)
+    for at, field in enumerate(wanted):
+        if field.name not in stored and field.nullable:
+            found = found.add_column(at, field, pa.nulls(len(found), field.type))
+    return found.cast(wanted)
 
 
 def read_frame(

@@ -9,7 +9,7 @@ from scipy.stats import chi2_contingency
 
 from facelib.audit.association import cramers_v
 from facelib.audit.joint_counts import attribute_sets
-from facelib.reports.associations import association_rows, attribute_pairs, measure_pairs, source_pairs
+from facelib.reports.associations import association_rows, attribute_pairs, kind_pairs, measure_pairs
 from facelib.reports.units_counted import unit_counts
 from facelib.reports.withheld import withhold
 
@@ -85,7 +85,9 @@ def test_unknown_measures_and_withheld_groups_are_left_out() -> None:
 
 def test_source_that_settles_the_group() -> None:
     source = np.repeat([0, 1], 100)
-    (row,) = source_pairs(source, source[:, None], {"g": ("m", "f")}, np.arange(200), {"g": np.zeros(3, bool)})
+    (row,) = kind_pairs(
+        {"source": source}, source[:, None], {"g": ("m", "f")}, np.arange(200), {"g": np.zeros(3, bool)}
+    )
     assert (row["other"], row["kind"]) == ("source", "measure")
     assert row["cramers_v"] == pytest.approx(1.0)
 

@@ -35,9 +35,11 @@ def encode(image: Image.Image | Pixels, format: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def exif(orientation: int) -> Image.Exif:
+def exif(orientation: int | None = None, make: str | None = None, model: str | None = None) -> Image.Exif:
     tags = Image.Exif()
-    tags[0x0112] = orientation
+    for tag, value in {0x0112: orientation, 0x010F: make, 0x0110: model}.items():
+        if value is not None:
+            tags[tag] = value
     return tags
 
 
@@ -179,6 +181,37 @@ def test_an_orientation_out_of_range_is_ignored(orientation: int) -> None:
     found = decode(data)
     np.testing.assert_array_equal(pixels(data), noise())
     assert found.exif_orientation is None
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "camera"),
+    [
+        ("Canon", "Canon EOS 5D", "Canon EOS 5D"),
+        ("NIKON CORPORATION", "NIKON D80", "NIKON D80"),
+        ("Apple", "iPhone 12", "Apple iPhone 12"),
+        ("Apple", None, "Apple"),
+        (None, "Scanner", "Scanner"),
+        ("  Sony\t ", "<b>\x07A7</b>", "Sony <b> A7</b>"),
+        ("", " ", None),
+        (None, None, None),
+        ("A" * 90, "B", "A" * 80),
+    ],
+)
+@pytest.mark.parametrize("format", [*LOSSLESS, "JPEG"])
+def test_the_camera_is_named_once(format: str, make: str | None, model: str | None, camera: str | None) -> None:
+    found = decode(encode(noise(), format, exif=exif(6, make, model)))
+    assert (found.camera, found.exif_orientation) == (camera, 6)
+
+
+@pytest.mark.parametrize(("kind", "where"), [(3, 26), (2, 60_000)])
+def test_a_camera_of_another_type_or_outside_the_block_is_no_camera(kind: int, where: int) -> None:
+    """One directory (TIFF 6.0) with a long model, which is stored as `kind` at the offset `where`."""
+    entry = struct.pack("<HHII", 0x0110, kind, 12, where)
+    block = b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4) + b"Canon EOS 5D"
+    data = encode(noise(), "JPEG", exif=block)
+    assert decode(data).camera is None
+    is_right = block.replace(entry, struct.pack("<HHII", 0x0110, 2, 12, 26))
+    assert decode(encode(noise(), "JPEG", exif=is_right)).camera == "Canon EOS 5D"
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])

@@ -137,3 +137,12 @@ def test_pictures_are_held_few_at_a_time_and_searched_together() -> None:
     found = rows_of([b"", *[photograph()] * 10, b"text"], detector, Predictor(), DetectSettings(min_face_share=0))
     assert [len(shapes) for shapes, _ in detector.calls] == [5, 5, 0]
     assert [rows[0].get("reason") for rows in found] == ["empty", *[None] * 10, "not_an_image"]
+
+
+def test_the_camera_is_in_the_row() -> None:
+    tags = Image.Exif()
+    tags[0x0110] = "Canon EOS 5D"
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(buffer, "JPEG", exif=tags)
+    rows = rows_of([buffer.getvalue(), photograph()], Detector(0.1, 0.1, 0.3), Predictor(), DetectSettings())
+    assert [of_image[0]["camera"] for of_image in rows] == ["Canon EOS 5D", None]

@@ -22,8 +22,9 @@ from facelib.cli.main import main
 from facelib.config import config_dict
 from facelib.spark.context import StageContext
 from facelib.spark.evaluation import FinishedRun
-from facelib.spark.main_faces import MainFaces
-from facelib.spark.partial_stage import label_plan_of, label_plan_stage, partial_labels
+from facelib.spark.main_faces import Categories, MainFaces
+from facelib.spark.main_measures import MOST_KINDS, camera_kinds, main_measures
+from facelib.spark.partial_stage import carried_out_plan, label_plan_of, label_plan_stage, partial_labels
 from facelib.spark.pipeline_config import PipelineConfig
 from facelib.spark.run_record import RunRecord, publish
 from facelib.spark.tables import Place
@@ -119,13 +120,18 @@ def published(context: StageContext) -> None:
     publish(context.store, context.record)
 
 
+def known(context: StageContext, categories: Categories = CATEGORIES) -> dict[str, Any]:
+    faces = MainFaces(finished(context), categories, plan=carried_out_plan(context.config))
+    return partial_labels(context, categories, faces)
+
+
 def codes() -> np.ndarray:
     values = {r["image_id"]: r["value"] for r in tables()["labels"].to_pylist() if r["attribute"] == "gender"}
     return np.array([{"F": 0, "M": 1, None: -1}[values[f"i{k:03d}"]] for k in range(N)])
 
 
 def test_tables_are_of_the_attributes_that_are_labelled_in_part(context: StageContext) -> None:
-    noted = partial_labels(context, CATEGORIES)
+    noted = known(context)
     shares, missing = (context.read_arrow(t).to_pylist() for t in (PREDICTED_SHARES, LABEL_MISSINGNESS))
     assert {row["attribute"] for row in (*shares, *missing)} == {"gender"}
     person = np.arange(N) // 2
@@ -146,13 +152,41 @@ def test_what_balance_withholds_is_withheld_here(context: StageContext) -> None:
     table = tables()["balance"]
     suppressed = table.set_column(4, "is_suppressed", pa.array([True, False, False]))
     put(context.store, context.record, "balance", suppressed)
-    partial_labels(context, CATEGORIES)
+    known(context)
     rows = context.read_arrow(PREDICTED_SHARES).to_pylist()
     assert [row["is_suppressed"] for row in rows] == [True, False]
     put(context.store, context.record, "balance", table.set_column(4, "is_suppressed", pa.array([False, False, True])))
-    partial_labels(context, CATEGORIES)
+    known(context)
     assert all(row["is_suppressed"] for row in context.read_arrow(PREDICTED_SHARES).to_pylist())
     assert all(row["is_suppressed"] for row in context.read_arrow(LABEL_MISSINGNESS).to_pylist())
+
+
+def test_only_chosen_nuisances_are_looked_at(context: StageContext) -> None:
+    audit = replace(CONFIG.audit, nuisances=("camera", "turn_deg"))
+    known(replace(context, config=replace(CONFIG, audit=audit)))
+    missing = context.read_arrow(LABEL_MISSINGNESS).to_pylist()
+    assert {row["measure"] for row in missing} == {"turn_deg"}
+    run, faces = finished(context), MainFaces(finished(context), CATEGORIES)
+    found = main_measures(run, faces, CATEGORIES, audit.nuisances)
+    assert (list(found.values), list(found.kinds)) == (["turn_deg"], [])
+    images = tables()["images"]
+    names = ["Canon EOS 5D" if k % 2 else None for k in range(images.num_rows)]
+    put(context.store, context.record, "images", images.append_column("camera", pa.array(names)))
+    found = main_measures(run, MainFaces(run, CATEGORIES), CATEGORIES, audit.nuisances)
+    is_named = np.array([int(i[1:]) % 2 for i in faces.image_ids], bool)
+    assert {frozenset(found.kinds["camera"][rows].tolist()) for rows in (is_named, ~is_named)} == {
+        frozenset({0}),
+        frozenset({1}),
+    }
+
+
+def test_rare_cameras_count_as_one() -> None:
+    names = [f"camera {k:02d}" for k in range(60)] * 2 + [None] * 3
+    found = camera_kinds(pa.chunked_array([names]))
+    assert found is not None
+    counted = np.bincount(found)
+    assert counted.tolist() == [3] + [2] * (MOST_KINDS - 2) + [120 - 2 * (MOST_KINDS - 2)]
+    assert camera_kinds(pa.chunked_array([["one"] * 3])) is None
 
 
 @pytest.mark.parametrize("categories", [{}, {"age": ("child", "adult")}, {"glasses": ("no", "yes")}])
@@ -162,14 +196,14 @@ def test_runs_without_labels_or_with_all_of_them_read_no_embedding(
     monkeypatch.setattr("facelib.spark.evaluation.FinishedRun.embeddings", lambda *_: pytest.fail("read embeddings"))
     if not categories:
         monkeypatch.setattr("facelib.spark.evaluation.FinishedRun.read", lambda *_: pytest.fail("read a table"))
-    assert partial_labels(context, categories) == {"partial_labels": {"attributes": []}}
+    assert known(context, categories) == {"partial_labels": {"attributes": []}}
     for table in (PREDICTED_SHARES, LABEL_MISSINGNESS, LABEL_PLAN):
         assert context.record.tables[table.name]["rows"] == 0
 
 
 def test_without_the_library_the_run_goes_on(context: StageContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("facelib.spark.partial_stage.has_probe", lambda: False)
-    partial_labels(context, CATEGORIES)
+    known(context)
     assert {row["reason"] for row in context.read_arrow(PREDICTED_SHARES).to_pylist()} == {"no_probe"}
     plan, noted = label_plan_of(finished(context), 20, "gender")
     assert (plan.num_rows, noted["strata"]) == (20, 1)
@@ -264,7 +298,7 @@ def test_labels_of_a_plan_are_weighted_by_it(context: StageContext, tmp_path: Pa
     more["value"] = [CATEGORIES["gender"][k] for k in truth[rows]]
     put(context.store, context.record, "labels", pa.concat_tables([pa.table(more), tables()["labels"]]))
     config = replace(CONFIG, audit=replace(CONFIG.audit, label_plan_path=str(path)))
-    partial_labels(replace(context, config=config), CATEGORIES)
+    known(replace(context, config=config))
     found = context.read_arrow(PREDICTED_SHARES).to_pylist()
     assert {row["labels_drawn"] for row in found} == {"by_plan"}
     labelled = codes()

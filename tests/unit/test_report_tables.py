@@ -8,12 +8,14 @@ import pytest
 from scipy.stats import binomtest
 
 from facelib.audit.excess import excess_p
+from facelib.audit.settings import NUISANCES
 from facelib.errors import ConfigError
 from facelib.reports.cluster_sizes import CLUSTER_SIZES_SCHEMA, cluster_sizes, images_per_cluster
 from facelib.reports.measures_by_group import (
     FACE_MEASURES,
     MEASURES_SCHEMA,
     Measure,
+    chosen_measures,
     face_measures,
     measures_by_group,
 )
@@ -140,7 +142,8 @@ def test_measures_of_faces_come_from_their_image_and_have_no_sign() -> None:
     )
     images = pa.table({"image_id": ["a", "b", "c"], "width_px": [640, 300, 1], "height_px": [480, 400, 1]})
     found = face_measures(faces, images)
-    assert found.column_names == list(FACE_MEASURES)
+    assert found.column_names == list(FACE_MEASURES) == list(chosen_measures(NUISANCES))
+    assert [*FACE_MEASURES, "source", "camera"] == list(NUISANCES)
     assert found.column("shorter_side_px").to_pylist() == [300.0, 480.0]
     assert found.column("turn_deg").to_pylist() == [12.0, None]
     assert found.column("nod_deg").to_pylist() == [3.0, 4.0]

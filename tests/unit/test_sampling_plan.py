@@ -452,6 +452,7 @@ def test_the_stage_without_labels_writes_empty_tables() -> None:
         ({"plan_evenness": 1.1}, "plan_evenness"),
         ({"plan_width": 0.0}, "plan_width"),
         ({"plan_tolerance": 0.0}, "plan_tolerance"),
+        ({"nuisances": ("sharpness", "lens")}, "names lens: choose among eye_distance_px, .*, camera"),
         ({"plan_target": "even"}, "give one of cells, identities, reference"),
         ({"categories": {"a": ("x", "y")}, "plan_closed": {"a": ("z",)}}, "z, which is no category of a"),
     ],

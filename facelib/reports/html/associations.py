@@ -14,6 +14,7 @@ ANCHOR = "associations"
 ALPHA = 0.05
 STRONG = 0.3
 """Smaller associations are not flagged; 0.1, 0.3, 0.5 are small, medium, large (Cohen 1988, for w)."""
+_KINDS = {"source": "source (first folder)", "camera": "camera"}
 Row = Mapping[str, Any]
 
 
@@ -27,7 +28,8 @@ def chapter(data: ReportInput) -> Chapter | None:
             "Cramér's V, corrected for chance, is 0 where one value says nothing about the other and 1 where it "
             "settles it. A model trained on groups that differ in sharpness, pose or source may learn that "
             "instead of faces. Measures are cut into fifths of equal size; an identity counts once, with the group "
-            "that most of its images have and its mean measure. The camera is not recorded. Association is not cause."
+            "that most of its images have and its mean measure. The camera is the one that EXIF names; no name is a "
+            "kind of its own. Association is not cause."
         )
     ]
     for kind, title in (("attribute", "Between attributes"), ("measure", "Between attributes and measures")):
@@ -38,7 +40,7 @@ def chapter(data: ReportInput) -> Chapter | None:
 
 
 def _title(other: str) -> str:
-    return FACE_MEASURES[other].title if other in FACE_MEASURES else other
+    return FACE_MEASURES[other].title if other in FACE_MEASURES else _KINDS.get(other, other)
 
 
 def _table(rows: list[dict[str, Any]]) -> Html:

@@ -48,9 +48,10 @@ def chapter(data: ReportInput) -> Chapter | None:
             "a group like all others has as large a part of it as all. Faces are the most prominent of each image."
         )
     ]
+    measured = dict.fromkeys(row["measure"] for row in rows)
     for position, attribute in enumerate(data.cells.attributes):
         body.append(element("h3", attribute))
-        body += [_figure(data, rows, attribute, name, f"measure-{position}-{name}") for name in _MEASURES]
+        body += [_figure(data, rows, attribute, name, f"measure-{position}-{name}") for name in measured]
     return Chapter(ANCHOR, "What makes faces hard, by group", Html("".join(body)), (_rule(data, rows),))
 
 
