@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
 
 from facelib.errors import GateError
 from facelib.reports.conservation import Conservation, conserve
 from facelib.spark.context import StageContext
+from facelib.spark.suites import Rows, run_suite
 from schemas.arrow import arrow_schema
-from schemas.audit_tables import BALANCE, BALANCE_SUMMARY, LOSSES
+from schemas.audit_tables import ASSOCIATIONS, BALANCE, BALANCE_SUMMARY, LOSSES
 from schemas.contract import Table
 from schemas.error_tables import ERROR_RATES, ERROR_SUMMARY
-from schemas.expectations import Expectation, suite
+from schemas.expectations import suite
 from schemas.label_tables import LABEL_MISSINGNESS, LABEL_PLAN, PREDICTED_SHARES
 from schemas.plan_tables import SAMPLING_PLAN, SAMPLING_PLAN_SUMMARY
 from schemas.tables import CHECKS, CLUSTER_LINEAGE, CLUSTERS, EDGES, FACES, IMAGES, LABELS, THRESHOLD_CURVE
@@ -35,6 +32,7 @@ CHECKED = (
     THRESHOLD_CURVE,
     BALANCE,
     BALANCE_SUMMARY,
+    ASSOCIATIONS,
     LOSSES,
     ERROR_RATES,
     ERROR_SUMMARY,
@@ -44,7 +42,8 @@ CHECKED = (
     SAMPLING_PLAN,
     SAMPLING_PLAN_SUMMARY,
 )
-Rows = list[dict[str, Any]]
+DRIVER_ROWS = 100_000
+"""Smaller tables are checked on the driver, in a tenth of a second each; as Spark jobs a suite takes seconds."""
 
 
 def check_stage(context: StageContext) -> None:
@@ -114,6 +113,9 @@ def _rows_schema() -> pa.Schema:
 
 
 def _check_table(context: StageContext, table: Table) -> Iterator[dict[str, Any]]:
+    if context.record.tables[table.name]["rows"] < DRIVER_ROWS:
+        yield from run_suite(table, suite(table), context.read_arrow(table).drop_columns(["run_id"]))
+        return
     frame = context.read(table)
     frame = frame.select(*[c for c in frame.columns if c != "run_id"]).persist(StorageLevel.MEMORY_AND_DISK)
     try:
@@ -121,54 +123,3 @@ def _check_table(context: StageContext, table: Table) -> Iterator[dict[str, Any]
             yield from run_suite(table, suite(table), frame)
     finally:
         frame.unpersist()
-
-
-def run_suite(table: Table, expectations: list[Expectation], frame: DataFrame) -> Rows:
-    """One row (contract `checks`, without run_id) per expectation. No cell value ever leaves the frame:
-    results are counts only."""
-    if not expectations:
-        return []
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-    from great_expectations.expectations.registry import get_expectation_impl
-
-    with _quiet():
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = ProgressBarsConfig(globally=False)
-        asset = context.data_sources.add_spark("spark").add_dataframe_asset(table.name)
-        batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-        wanted = [get_expectation_impl(e.type)(**e.arguments, meta={"severity": e.severity}) for e in expectations]
-        made = gx.ExpectationSuite(table.name, expectations=wanted)
-        result = batch.validate(made, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
-    return [_row(table, r) for r in result.results]
-
-
-def _row(table: Table, result: Any) -> dict[str, Any]:
-    config, found = result.expectation_config, result.result
-    columns = config.kwargs.get("column_list") or [config.kwargs.get("column")]
-    observed, unexpected = found.get("observed_value"), found.get("unexpected_count")
-    applies_to = (found.get("element_count") or 0) - (found.get("missing_count") or 0)
-    return {
-        "suite": table.name,
-        "table_name": table.name,
-        "column_name": ", ".join(c for c in columns if c) or None,
-        "expectation": config.type,
-        "severity": config.meta["severity"],
-        "success": bool(result.success),
-        "observed": str(observed) if isinstance(observed, int | float) else None,
-        "n_unexpected": unexpected,
-        "unexpected_rate": unexpected / applies_to if unexpected is not None and applies_to else None,
-    }
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No usage statistics and no log lines from Great Expectations."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    logger = logging.getLogger("great_expectations")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
