@@ -92,10 +92,11 @@ def assign(
     the most similar centroid when that is above a stricter threshold (`settings.attach_stricter` times fewer false
     matches than at the floor) and no face of its image is there already (attached), else it is noise. A cluster's id
     is the digest of its core faces.
-    The result does not depend on the order of the rows, nor on the engine. With an `earlier` clustering, made with the
-    same settings, model and `cohort`, only what new faces touch is clustered again, as long as that holds (see
-    `facelib.clusters.earlier`). Given a `cohort`, unit rows (m, d) float32 with one template per person, similarities
-    are corrected against it, whatever `settings.cohort` says, rather than against faces of the archive.
+    The result does not depend on the order of the rows, nor on the engine; with `known.content` not on the ids either.
+    With an `earlier` clustering, made with the same settings, model and `cohort`, only what new faces touch is made
+    again, as long as that holds (see `facelib.clusters.earlier`). Given a `cohort`, unit rows (m, d) float32 with one
+    template per person, similarities are corrected against it, whatever `settings.cohort` says, rather than against
+    faces of the archive.
 
     Raises ConfigError for a cohort of fewer than 200 templates or of another length; DegenerateResultError when there
     is nothing to cluster (no usable face, or embeddings that are not finite, all zero or all equal), and when the
@@ -138,8 +139,9 @@ def assign(
         in_cohort[core[graph.cohort.rows[graph.cohort.rows < len(core)]]] = True
     all_weights = np.full(len(faces.ids), np.nan, np.float32)
     all_weights[core] = weight
+    clusters = clusters_table(faces.ids, faces.images, faces.is_core, cluster, similarity, all_weights, in_cohort)
     return Assignment(
-        clusters_table(faces.ids, faces.images, faces.is_core, cluster, similarity, all_weights, in_cohort),
+        clusters.sort_by("face_id"),
         edges_table(faces.ids, edges),
         _summary(cluster, faces, edges, made),
         _evidence(faces, graph, engine),

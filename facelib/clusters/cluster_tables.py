@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from facelib.clusters.neighbours import Edges
+from facelib.clusters.neighbours import Edges, unique_edges
 from facelib.clusters.space import FloatArray, IntArray
 from facelib.ids import cluster_id
 
@@ -52,8 +53,12 @@ def clusters_table(
 
 
 def edges_table(face_ids: Sequence[str], edges: Edges) -> pa.Table:
-    """One row per edge; faces ascend in `face_ids`, so face_a < face_b."""
-    ids = pa.array(face_ids, pa.string())
+    """One row per edge, with face_a < face_b, by ascending face_a, face_b."""
+    unsorted = pa.array(face_ids, pa.string())
+    order = pc.array_sort_indices(unsorted)
+    rank = np.empty(len(face_ids), np.int64)
+    rank[order.to_numpy()] = np.arange(len(face_ids))
+    ids, edges = unsorted.take(order), unique_edges(rank[edges.u], rank[edges.v], edges.similarity)
     parts = [
         pa.table(
             {

@@ -75,7 +75,7 @@ class Cohort:
 def draw_cohort(unit: FloatArray, image: IntArray, settings: ClusterSettings) -> Cohort | None:
     """A cohort from unit rows (n, d) and the image (n,) of each; None when fewer than 200 people seem to be there.
 
-    Deterministic for the order of the rows: give them sorted by face id.
+    Deterministic for the order of the rows: give them in a fixed order.
     """
     loose_settings = replace(settings, false_edges_per_face=_FALSE_EDGES_PER_FACE)
     chosen = _sample(len(unit), settings)

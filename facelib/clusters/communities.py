@@ -51,7 +51,7 @@ def communities(
     """Cluster of each of n faces, numbered from 0 by the smallest face; isolated faces are alone.
 
     `edges` are the accepted ones; each weighs its similarity - floor.
-    Give the faces sorted by id, so that the result does not depend on their order of arrival.
+    Give the faces in a fixed order, so that the result does not depend on that of their arrival.
     """
     found = modules_in_parts(space.faces, edges, floor, settings, engine)
     labels = split_incoherent(found.labels, edges, space, floor, settings.seed)

@@ -101,7 +101,7 @@ def continued(
     engine: Engine = LOCAL,
     given: FloatArray | None = None,
 ) -> tuple[SimilarityGraph, Modules]:
-    """Graph and clusters of the core faces `face_ids`, sorted, with unit rows `own` (n, d), and of synthetic faces
+    """Graph and clusters of the core faces `face_ids`, in order, with unit rows `own` (n, d), and of synthetic faces
     behind them where the earlier clustering found many people; `given` are the templates (m, d) of a given cohort."""
     of_many = len(np.unique(earlier.labels)) >= FEWEST
     canary = plant(own, settings.seed) if of_many else no_canary(own.shape[1])
@@ -112,7 +112,7 @@ def continued(
     row_of = np.full(len(earlier.face_ids), -1, np.int64)
     row_of[match.at] = match.old
     members = row_of[np.flatnonzero(earlier.in_cohort)]
-    members = members[members >= 0]
+    members = np.sort(members[members >= 0])
     templates = unit[members] if given is None else given
     cohort = Cohort(members, templates, earlier.typical) if earlier.typical is not None else None
     weight = np.ones(len(unit), np.float32)

@@ -74,7 +74,7 @@ def similarity_graph(
     subject: IntArray | None = None,
     given: FloatArray | None = None,
 ) -> SimilarityGraph:
-    """The graph of the faces with unit rows (n, d) and the image (n,) of each, given sorted by face id.
+    """The graph of the faces with unit rows (n, d) and the image (n,) of each, given in a fixed order.
 
     With the verified `subject` (n,; -1: unknown) of the faces, the floor is calibrated on them. Synthetic faces are
     added where the archive holds many people. The floor comes from the archive's own faces, and so does the cohort

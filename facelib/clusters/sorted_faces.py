@@ -1,4 +1,4 @@
-"""The faces of an archive by ascending face_id, with what is known of them beside their embeddings."""
+"""The faces of an archive in a fixed order, with what is known of them beside their embeddings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facelib.clusters.communities import NO_PAIRS
+from facelib.clusters.components import first_seen
 from facelib.clusters.neighbours import normalise
 from facelib.clusters.space import FloatArray, IntArray
 
@@ -28,11 +29,14 @@ class Known:
     """Pairs (m, 2) that the user says are one person."""
     subject: IntArray | None = None
     """(n,): verified person, -1 where unknown; given, the floor is calibrated on it."""
+    content: Sequence[str] | None = None
+    """(n,): what the faces are put in order by, those of equal content by face_id, so that the same pictures give the
+    same clusters wherever they lie; by default face_id alone."""
 
 
 @dataclass(frozen=True)
 class SortedFaces:
-    """The faces by ascending face_id."""
+    """The faces by ascending content (see `Known`), then face_id."""
 
     ids: list[str]
     images: list[str]
@@ -73,7 +77,8 @@ class SortedFaces:
         lengths = n, len(image_ids), len(unit), len(is_usable)
         if len(set(lengths)) > 1:
             raise ValueError("face_ids, image_ids, embeddings and is_usable have {}, {}, {}, {} rows".format(*lengths))
-        rows = np.array(sorted(range(n), key=face_ids.__getitem__), np.int64)
+        content = face_ids if known.content is None else known.content
+        rows = np.array(sorted(range(n), key=lambda i: (content[i], face_ids[i])), np.int64)
         place = np.empty(n, np.int64)
         place[rows] = np.arange(n)
         copy_of = np.full(n, -1, np.int64) if known.copy_of is None else known.copy_of.copy()
@@ -87,7 +92,7 @@ class SortedFaces:
             None if known.subject is None else known.subject[rows],
         )
         images = [image_ids[i] for i in rows]
-        image = np.unique(np.array(images, dtype=np.str_), return_inverse=True)[1].astype(np.int64)
+        image = first_seen(np.unique(np.array(images, dtype=np.str_), return_inverse=True)[1])
         is_core = is_usable[rows] & (copy_of < 0)
         return cls([face_ids[i] for i in rows], images, unit[rows], image, is_core, copy_of, sorted_known)
 

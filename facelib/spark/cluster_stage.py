@@ -37,7 +37,7 @@ _SCRATCH = "scratch"
 _LEFT_OVER = timedelta(days=2)
 _FACE_COLUMNS = ["face_id", "image_id", "is_usable", "quality_score"]
 _BOX_COLUMNS = ["box_x_px", "box_y_px", "box_width_px", "box_height_px"]
-_IMAGE_COLUMNS = ["image_id", "uri", "duplicate_of", "near_duplicate_group"]
+_IMAGE_COLUMNS = ["image_id", "uri", "content_sha256", "duplicate_of", "near_duplicate_group"]
 
 
 def cluster_stage(context: StageContext, inputs: ClusterInputs | None = None) -> None:
@@ -86,7 +86,8 @@ def _remove_leftovers(store: ObjectStore) -> None:
 
 
 def _faces_with_embeddings(context: StageContext) -> tuple[pa.Table, FloatArray]:
-    """The run's faces by face_id with what their image says, and their embeddings in that order."""
+    """The run's faces with what their image says and their `content`, by which they are sorted: the digest of the
+    image's bytes and the index in it. And their embeddings in that order."""
     columns = ["face_id", "embedding"]
     stored = read_frame(
         context.spark, context.place, embedding_keys(context), columns, spark_schema(EMBEDDINGS, columns)
@@ -94,10 +95,13 @@ def _faces_with_embeddings(context: StageContext) -> tuple[pa.Table, FloatArray]
     with context.job("read embeddings", len(context.record.shards)):
         vectors = stored.toArrow()
     images = context.read_arrow(IMAGES, _IMAGE_COLUMNS)
-    faces = context.read_arrow(FACES, [*_FACE_COLUMNS, *_BOX_COLUMNS]).sort_by("face_id")
+    faces = context.read_arrow(FACES, [*_FACE_COLUMNS, *_BOX_COLUMNS])
     row = pc.index_in(faces.column("image_id"), value_set=images.column("image_id"))
     for column in _IMAGE_COLUMNS[1:]:
         faces = faces.append_column(column, images.column(column).take(row))
+    index = pc.list_element(pc.split_pattern(faces.column("face_id"), "-", max_splits=1, reverse=True), 1)
+    content = pc.binary_join_element_wise(faces.column("content_sha256"), pc.utf8_lpad(index, 6, "0"), "-")
+    faces = faces.append_column("content", content).sort_by([("content", "ascending"), ("face_id", "ascending")])
     position = pc.index_in(faces.column("face_id"), value_set=vectors.column("face_id"))
     if position.null_count:
         raise ValueError(f"{position.null_count} faces have no embedding: run the stage embed again")
@@ -124,6 +128,7 @@ def _known(context: StageContext, inputs: ClusterInputs, faces: pa.Table, embedd
         cannot,
         must,
         _subjects(context, images, index) if context.config.cluster.calibrate_on_subjects else None,
+        faces.column("content").to_pylist(),
     )
 
 

@@ -65,12 +65,13 @@ def identities(labels: Path) -> dict[str, str]:
 
 
 def labelled_faces(by_path: dict[str, ListedImage], identity_of: dict[str, str]) -> Faces:
-    """All faces of the images, by path below the folder, with the identity that belongs to each path."""
+    """All faces of the images, by path below the folder, with the identity that belongs to each path; their names begin
+    with the digest of the image's bytes, as a run orders them, so that it does not matter where the images lie."""
     rows = embedded_faces(list(by_path.values()))
     path_of = {member.image_id: path for path, member in by_path.items()}
-    images = rows.column("image_id").to_pylist()
+    images, content, index = (rows.column(c).to_pylist() for c in ("image_id", "content", "face_index"))
     return Faces(
-        rows.column("face_id").to_pylist(),
+        [f"{name}-{number:06d}-{image}" for name, number, image in zip(content, index, images, strict=True)],
         images,
         vectors_of(rows.column("embedding")),
         rows.column("is_usable").to_numpy(),
@@ -89,7 +90,8 @@ def embedded_faces(members: Sequence[ListedImage]) -> pa.Table:
             rows = pa.concat_tables(pool.map(plain_pool.embedded_faces, chunks))
         BUILD.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(".part")
-        pq.write_table(rows.select([*FACE_STORE_COLUMNS, "embedding"]), partial)
+        faces = rows.select([*FACE_STORE_COLUMNS, "embedding"])
+        pq.write_table(faces.append_column("content", rows.column("content_sha256")), partial)
         partial.replace(kept)
     return face_rows(pq.read_table(kept), "benchmark", QualitySettings())
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,7 +13,7 @@ from facelib.clusters.assign import Assignment, assign
 from facelib.clusters.links import same_face_groups
 from facelib.clusters.settings import ClusterSettings
 from facelib.clusters.sorted_faces import Known
-from facelib.ids import face_id, image_id
+from facelib.ids import digest, face_id, image_id
 
 pytestmark = pytest.mark.unit
 
@@ -210,3 +214,29 @@ def test_the_order_of_rows_does_not_matter_for_what_is_known_either() -> None:
         assert again.clusters.equals(first.clusters)
         assert again.edges.equals(first.edges)
         assert again.summary == first.summary
+
+
+def test_the_same_contents_under_other_names_give_the_same_clusters() -> None:
+    images, vectors, truth = _archive(76, [1] * 150 + [3] * 60 + [9] * 8)
+    content = [face_id(image, 0) for image in images]
+    usable = np.random.default_rng(77).random(len(images)) < 0.9
+
+    def run(name: Callable[[str], str]) -> tuple[set[frozenset[str]], dict[frozenset[str], float], Any]:
+        renamed = [name(image) for image in images]
+        faces = [face_id(image, 0) for image in renamed]
+        found = assign(faces, renamed, vectors, usable, ClusterSettings(), Known(content=content))
+        named = dict(zip(faces, content, strict=True))
+        members = defaultdict(set)
+        for row in found.clusters.to_pylist():
+            members[row["cluster_id"]].add(named[row["face_id"]])
+        assert found.clusters.column("face_id").to_pylist() == sorted(faces)
+        edges = found.edges.to_pylist()
+        pairs = [(e["face_a"], e["face_b"]) for e in edges]
+        assert pairs == sorted(pairs)
+        assert all(a < b for a, b in pairs)
+        similarity = {frozenset((named[e["face_a"]], named[e["face_b"]])): e["similarity"] for e in edges}
+        return {frozenset(m) for m in members.values()}, similarity, found.summary
+
+    first = run(lambda image: image)
+    assert len(first[0]) > len(set(truth.tolist())) * 0.9
+    assert run(lambda image: digest("elsewhere", image)) == first
