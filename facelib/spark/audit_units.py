@@ -78,7 +78,7 @@ def audit_units(
     context: StageContext, categories: Categories, sets: Sequence[Names], values: Mapping[str, Mapping[str, int]]
 ) -> AuditUnits:
     """Images, faces, clusters and subjects by attributes, and the images lost. values: as of `label_counts`."""
-    if context.record.tables[IMAGES.name]["rows"] > DRIVER_IMAGES:
+    if context.record.rows(IMAGES) > DRIVER_IMAGES:
         return _in_tasks(context, categories, sets, values)
     tables = ((IMAGES, _IMAGES), (FACES, _FACES), (CLUSTERS, _CLUSTERS), (LABELS, _LABELS))
     rows = [context.read_arrow(table, columns) for table, columns in tables]
@@ -88,7 +88,7 @@ def audit_units(
 def _in_tasks(
     context: StageContext, categories: Categories, sets: Sequence[Names], values: Mapping[str, Mapping[str, int]]
 ) -> AuditUnits:
-    record, tasks = context.record, 1 + context.record.tables[IMAGES.name]["rows"] // TASK_IMAGES
+    record, tasks = context.record, 1 + context.record.rows(IMAGES) // TASK_IMAGES
     labelled = partial(label_events, categories=dict(categories))
     sources: list[tuple[Table, list[str], RowFunction]] = [
         (IMAGES, _IMAGES, image_events),

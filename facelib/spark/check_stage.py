@@ -113,7 +113,7 @@ def _rows_schema() -> pa.Schema:
 
 
 def _check_table(context: StageContext, table: Table) -> Iterator[dict[str, Any]]:
-    if context.record.tables[table.name]["rows"] < DRIVER_ROWS:
+    if context.record.rows(table) < DRIVER_ROWS:
         yield from run_suite(table, suite(table), context.read_arrow(table).drop_columns(["run_id"]))
         return
     frame = context.read(table)

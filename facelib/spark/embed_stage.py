@@ -34,7 +34,7 @@ def embedding_keys(context: StageContext) -> list[str]:
 
 def embed_stage(context: StageContext) -> None:
     """Embed the faces of every shard of the run that this model has not embedded yet."""
-    if not context.record.files(FACES) or context.record.tables[FACES.name]["rows"] == 0:
+    if context.record.rows(FACES) == 0:
         raise DegenerateResultError("no face was detected in the archive: nothing to embed; check --images")
     settings = context.config.embed
     folder = embeddings_folder(settings)

@@ -23,6 +23,6 @@ def rescore_stage(context: StageContext, earlier: RunRecord) -> None:
     with context.stage("rescore") as facts:
         for table in (IMAGES, LABELS):
             rows = before.read(table).withColumn("run_id", f.lit(context.record.run_id))
-            facts[table.name] = context.write(rows, table, earlier.tables[table.name]["rows"])
+            facts[table.name] = context.write(rows, table, earlier.rows(table))
         images = context.read(IMAGES, ["image_id", "shard"])
         facts["faces"] = write_faces(context, images, facts["images"])

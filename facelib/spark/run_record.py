@@ -87,10 +87,17 @@ class RunRecord:
         return rows
 
     def files(self, table: Table) -> list[str]:
-        """Keys of a table's files; ConfigError naming the stage to run when it was not made yet."""
+        """Keys of a table's files; ConfigError when it was not made yet."""
+        return sorted(self._table(table)["files"])
+
+    def rows(self, table: Table) -> int:
+        """Number of a table's rows; ConfigError when it was not made yet."""
+        return int(self._table(table)["rows"])
+
+    def _table(self, table: Table) -> dict[str, Any]:
         if table.name not in self.tables:
             raise ConfigError(f"run {self.run_id} has no table {table.name} yet: run the stage that makes it first")
-        return sorted(self.tables[table.name]["files"])
+        return self.tables[table.name]
 
     def end(self, status: str, exit_code: int, message: str) -> None:
         """Close the record."""

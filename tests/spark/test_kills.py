@@ -130,7 +130,7 @@ def undisturbed(archive: PlantedArchive, tmp_path_factory: pytest.TempPathFactor
     [
         (is_worker, ("extract", "images", "embed"), "local[2,4]"),
         (is_child, ("extract",), "local[2,4]"),
-        (is_executor, ("extract", "embed", "check"), "local-cluster[2,1,1024]"),
+        (is_executor, ("extract", "images", "embed"), "local-cluster[2,1,1024]"),
     ],
 )
 def test_killed_processes_change_no_table(
