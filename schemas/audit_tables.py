@@ -125,8 +125,16 @@ LOSSES = light_table(
     "stage × group",
     ("stage", "attribute", "group"),
     Column("stage", _S, "where images are lost", values=("decode", "detect", "quality", "cluster")),
-    Column("attribute", _S, "null for all images together", nullable=True),
-    Column("group", _S, "category; null is the missing cell, or all images when attribute is null", nullable=True),
+    Column("attribute", _S, "an attribute, or a pair, as `a × b`; null for all images together", nullable=True),
+    Column(
+        "group",
+        _S,
+        "category, or those of a pair, as `x × y`; null is the missing cell of an attribute, or all images when "
+        "attribute is null",
+        nullable=True,
+    ),
+    Column("attributes", Type.LIST_STRING, "the attributes by themselves; empty for all images"),
+    Column("groups", Type.LIST_STRING, "the category of each; a null element is the missing cell"),
     Column("n_in", _I, "images that reached the stage; null when suppressed", "", True, 0),
     Column("n_out", _I, "images that passed it; null when suppressed", "", True, 0),
     Column("rate", _D, "(n_in − n_out) / n_in; null when n_in is 0 or one of them suppressed", *_SHARE),
@@ -140,9 +148,14 @@ LOSSES = light_table(
         "where none or all are lost",
         *_SHARE,
     ),
-    Column("p_adjusted", _D, "p_value corrected for the number of groups and stages (Holm)", *_SHARE),
+    Column(
+        "p_adjusted",
+        _D,
+        "p_value corrected for the number of groups and stages of all attributes, or of all pairs (Holm)",
+        *_SHARE,
+    ),
     Column("is_suppressed", _B, "n_in or n_out is withheld because a small count would follow"),
-    version=2,
+    version=3,
 )
 ASSOCIATIONS = light_table(
     "associations",

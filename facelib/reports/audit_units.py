@@ -76,7 +76,7 @@ def audit_units(
         ("n_clustered", clusters.filter(pc.not_equal(clusters.column("role"), "noise"))),
     ):
         outcomes = outcomes.append_column(name, _rows_per_image(ids, rows))
-    lost = count_losses(categories, codes, stages_passed(outcomes), of_image, len(STAGES))
+    lost = count_losses(categories, codes, stages_passed(outcomes), of_image, len(STAGES), sets)
     votes = count_votes(cluster, face_codes, categories)
     units = {
         "image": count_units(categories, codes, of_image, sets),

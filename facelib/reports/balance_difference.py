@@ -140,7 +140,8 @@ def _fill(cell: CellChange, found: Change, at: int, shown: Sequence[int], totals
 def _losses(
     before: Sequence[Row], after: Sequence[Row], images: Matched | None, shared: set[str]
 ) -> Iterator[CellChange]:
-    tables = [{(r["stage"], r["attribute"], r["group"]): r for r in rows} for rows in (before, after)]
+    singles = ([r for r in rows if len(r.get("attributes", ())) < 2] for rows in (before, after))
+    tables = [{(r["stage"], r["attribute"], r["group"]): r for r in rows} for rows in singles]
     if images is None:
         return
     for key in tables[1]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +15,8 @@ from scipy.stats import fisher_exact, norm
 
 from facelib.audit.association import holm
 from facelib.audit.intervals import wilson
-from facelib.audit.loss_counts import LossCounts, count_losses
+from facelib.audit.joint_counts import attribute_sets
+from facelib.audit.loss_counts import MOST_ATTRIBUTES, LossCounts, count_losses
 from facelib.audit.moments import RateMoments
 from facelib.audit.suppression import suppress
 from facelib.audit.suppression_knowledge import Publication
@@ -28,6 +32,8 @@ STAGES = ("decode", "detect", "quality", "cluster")
 """decode: listed to decoded; detect: to at least one face; quality: to at least one usable face;
 cluster: to at least one face in a cluster (role other than noise)."""
 LOSSES_SCHEMA = arrow_schema(LOSSES).remove_metadata().remove(0)
+JOIN = " × "
+"""Between the attributes of a pair, and between their categories."""
 SMALL_EXPECTED = 5.0
 """With fewer effective images expected in a cell of the 2 × 2 table, the test is exact."""
 
@@ -42,57 +48,96 @@ def losses(
     attributes: Sequence[str],
     categories: Categories,
     confidence: float = 0.95,
-    hidden: Mapping[str, Bool] | None = None,
+    hidden: Masks | None = None,
 ) -> pa.Table:
-    """Images that enter and pass every stage: overall, and per category of every attribute.
+    """Images that enter and pass every stage: overall, and by category of every attribute and pair of attributes.
 
     images: one row per listed image, an identity of its own, with `status`, `reason`, `n_faces`, `n_usable`,
     `n_clustered` (null counts as 0) and one nullable string column per attribute; or images that are counted already.
-    categories: the declared categories of every attribute, in order. hidden: by attribute, of its groups and the
-    missing cell last, those withheld at each level: bool (groups + 1, stages + 1), from `withheld_losses`.
+    categories: the declared categories of every attribute, in order. hidden: by attribute set, of its cells as in
+    `JointCounts.table` those withheld at each level: bool (…, stages + 1), from `withheld_losses`.
 
     Returns the columns of the contract `losses` but run_id: per stage the overall row (attribute and group null), then
-    for every attribute its categories, empty ones too, and the missing cell (group null). `n_out` of a stage is `n_in`
-    of the next in the same group. Intervals and the test are over identities: METRICS.md. Raises ConfigError for a
-    missing column.
+    for every attribute its categories, empty ones too, and the missing cell (group null), then for every pair the cells
+    of its categories. `n_out` of a stage is `n_in` of the next in the same group. Intervals and the test are over
+    identities: METRICS.md. Raises ConfigError for a missing column.
     """
     counted = images if isinstance(images, LossCounts) else loss_counts(images, attributes, categories)
-    overall = counted.moments[None]
-    effect_of_all = np.maximum(1.0, np.nan_to_num(overall.design_effect, nan=1.0))
-    names: list[str | None] = [None]
-    groups: list[str | None] = [None]
-    parts, p_values = [overall], [np.full(overall.units.shape, np.nan)]
-    masks = [np.zeros((1, len(STAGES) + 1), np.bool_)]
-    for attribute in dict.fromkeys(attributes):
-        found, declared = counted.moments[attribute], categories[attribute]
-        parts.append(found)
-        p_values.append(against_the_rest(found, overall))
-        masks.append((hidden or {}).get(attribute, np.zeros((len(declared) + 1, len(STAGES) + 1), np.bool_)))
-        names += [attribute] * (len(declared) + 1)
-        groups += [*declared, None]
-    events, units = (np.concatenate([getattr(p, f) for p in parts]).T.ravel() for f in ("events", "units"))
-    own = np.concatenate([p.design_effect for p in parts])
-    effect = np.maximum(np.nan_to_num(own, nan=1.0), effect_of_all).T.ravel()
+    parts = [_part(names, counted, categories, (hidden or {}).get(names)) for names in counted.moments]
+    kind = np.concatenate([np.full(len(part.groups), len(part.names)) for part in parts])
+    events, units, effect, chance = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("events", "units", "effect", "p_value")
+    )
     low, high = wilson(events / effect, units / effect, confidence)
-    mask = np.concatenate(masks)
-    no_in, no_out = mask[:, :-1].T.ravel(), mask[:, 1:].T.ravel()
+    mask = np.concatenate([part.hidden for part in parts])
+    no_in, no_out = mask[:, :-1], mask[:, 1:]
     no_rate = no_in | no_out | (units == 0)
-    chance = np.concatenate(p_values).T.ravel()
     chance[no_rate] = np.nan
-    no_test = np.isnan(chance)
-    rate = events / np.maximum(units, 1)
+    adjusted = np.full(chance.shape, np.nan)
+    for size in range(1, MOST_ATTRIBUTES + 1):
+        adjusted[kind == size] = holm(chance[kind == size].ravel()).reshape(-1, len(STAGES))
+    rows = [(part.names, groups) for part in parts for groups in part.groups]
+    texts: dict[str, list[Any]] = {
+        "attribute": [JOIN.join(names) or None for names, _ in rows],
+        "group": [_joined(groups) for _, groups in rows],
+        "attributes": [list(names) for names, _ in rows],
+        "groups": [list(groups) for _, groups in rows],
+    }
+    figures = {
+        "n_in": (units, no_in),
+        "n_out": (units - events, no_out),
+        "rate": (events / np.maximum(units, 1), no_rate),
+        "ci_low": (low, no_rate),
+        "ci_high": (high, no_rate),
+        "design_effect": (effect, no_rate),
+        "p_value": (chance, np.isnan(chance)),
+        "p_adjusted": (adjusted, np.isnan(adjusted)),
+    }
     return pa.table(
-        [
-            pa.array(np.repeat(STAGES, len(names)), pa.string()),
-            pa.array(names * len(STAGES), pa.string()),
-            pa.array(groups * len(STAGES), pa.string()),
-            pa.array(units, mask=no_in),
-            pa.array(units - events, mask=no_out),
-            *(pa.array(values, mask=no_rate) for values in (rate, low, high, effect)),
-            *(pa.array(values, mask=no_test) for values in (chance, holm(chance))),
-            pa.array(no_in | no_out),
-        ],
+        {
+            "stage": np.repeat(STAGES, len(rows)),
+            **{name: values * len(STAGES) for name, values in texts.items()},
+            **{name: pa.array(values.T.ravel(), mask=off.T.ravel()) for name, (values, off) in figures.items()},
+            "is_suppressed": (no_in | no_out).T.ravel(),
+        },
         schema=LOSSES_SCHEMA,
+    )
+
+
+def _joined(groups: Sequence[str | None]) -> str | None:
+    known = [group for group in groups if group is not None]
+    return JOIN.join(known) if known else None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The groups (g,) of an attribute set, and by group and stage, (g, stages), what is known of them; hidden has one
+    more level."""
+
+    names: Names
+    groups: list[tuple[str | None, ...]]
+    events: Int64
+    units: Int64
+    effect: Float64
+    p_value: Float64
+    hidden: Bool
+
+
+def _part(names: Names, counted: LossCounts, categories: Categories, hidden: Bool | None) -> _Part:
+    """Of a pair the cells with both values, of a single attribute the missing cell too."""
+    found, overall = counted.moments[names], counted.moments[()]
+    cells = list(product(*((*categories[a], None) for a in names)))
+    kept = [i for i, groups in enumerate(cells) if len(names) < 2 or None not in groups]
+    of_all = np.maximum(1.0, np.nan_to_num(overall.design_effect, nan=1.0))
+    off = np.zeros((len(cells), len(STAGES) + 1), np.bool_) if hidden is None else hidden.reshape(len(cells), -1)
+    return _Part(
+        names,
+        [cells[i] for i in kept],
+        found.events[kept],
+        found.units[kept],
+        np.maximum(np.nan_to_num(found.design_effect, nan=1.0), of_all)[kept],
+        against_the_rest(found, overall)[kept] if names else np.full(found.units.shape, np.nan),
+        off[kept],
     )
 
 
@@ -122,29 +167,30 @@ def against_the_rest(found: RateMoments, overall: RateMoments) -> Float64:
     return p
 
 
-def withheld_losses(counted: LossCounts, listed: Masks, min_cell: int) -> dict[str, Bool]:
-    """Groups to withhold at each level, by attribute, bool (groups + 1, stages + 1): listed, and after each stage.
+def withheld_losses(counted: LossCounts, listed: Masks, min_cell: int) -> dict[Names, Bool]:
+    """Cells to withhold at each level, by attribute set, bool (…, stages + 1): listed, and after each stage.
 
-    listed: masks of the single attributes of the unit image. The images that passed a stage are a part of those that
-    reached it, and are protected like faces beside images (DISCLOSURE.md). How many a group lost is not protected.
+    listed: masks of the unit image. The images that passed a stage are a part of those that reached it, and are
+    protected like faces beside images (DISCLOSURE.md). How many a group lost is not protected.
     """
-    attributes = [a for a in counted.moments if a is not None]
-    total = _levels(counted.moments[None])[0]
-    levels = {(a,): _levels(counted.moments[a]) for a in attributes}
+    total = _levels(counted.moments[()])[0]
+    levels = {
+        names: _levels(found).reshape(*listed[names].shape, -1) for names, found in counted.moments.items() if names
+    }
     masks: Masks = {names: listed[names] for names in levels}
     columns = {names: [mask] for names, mask in masks.items()}
-    for level in range(1, len(STAGES) + 1) if attributes else ():
-        before: dict[Names, Int64] = {names: n[:, level - 1] for names, n in levels.items()}
-        now: dict[Names, Int64] = {names: n[:, level] for names, n in levels.items()}
+    for level in range(1, len(STAGES) + 1) if levels else ():
+        before: dict[Names, Int64] = {names: n[..., level - 1] for names, n in levels.items()}
+        now: dict[Names, Int64] = {names: n[..., level] for names, n in levels.items()}
         reached = Publication(before, masks, int(total[level - 1]))
         masks = suppress(now, min_cell, whole=reached, protect_missing=False)
         for names, mask in masks.items():
             columns[names].append(mask)
-    return {names[0]: np.stack(c, axis=1) for names, c in columns.items()}
+    return {names: np.stack(c, axis=-1) for names, c in columns.items()}
 
 
 def _levels(moments: RateMoments) -> Int64:
-    """Images that reached each stage, and those that passed the last, (groups, stages + 1)."""
+    """Images that reached each stage, and those that passed the last, (cells, stages + 1)."""
     return np.column_stack([moments.units, (moments.units - moments.events)[:, -1]])
 
 
@@ -158,9 +204,8 @@ def loss_counts(images: pa.Table, attributes: Sequence[str], categories: Categor
             raise ConfigError(f"attribute {attribute} has no categories: declare them, or leave it out")
     names = list(dict.fromkeys(attributes))
     declared = {a: categories[a] for a in names}
-    return count_losses(
-        declared, codes(images, names, categories), stages_passed(images), np.arange(images.num_rows), len(STAGES)
-    )
+    of, passed = np.arange(images.num_rows), stages_passed(images)
+    return count_losses(declared, codes(images, names, categories), passed, of, len(STAGES), attribute_sets(names))
 
 
 def stages_passed(images: pa.Table) -> npt.NDArray[np.int64]:

@@ -193,7 +193,7 @@ def count(
     def part(identity: Int64, rows: Int64) -> tuple[UnitCounts, UnitCounts, LossCounts]:
         is_image = rows[:, 0] == _IMAGE
         of, own = identity[is_image], rows[is_image]
-        lost = count_losses(categories, own[:, 2:], own[:, 1], of, len(STAGES))
+        lost = count_losses(categories, own[:, 2:], own[:, 1], of, len(STAGES), sets)
         faces = count_units(categories, rows[~is_image, 2:], identity[~is_image], sets)
         return count_units(categories, own[:, 2:], of, sets), faces, lost
 

@@ -49,7 +49,7 @@ def balance_stage(context: StageContext) -> None:
         withheld = withhold(found.units, sets, audit.min_cell, earlier, audit.min_change)
         rules = BalanceRules(audit.references(categories), audit.flag_below, audit.flag_above)
         cells = balance_cells(found.units, list(categories), categories, rules, triples, withheld)
-        images = int(found.losses.moments[None].units[0, 0])
+        images = int(found.losses.moments[()].units[0, 0])
         errors = undeclared_rows(found.undeclared, images, audit.min_cell)
         summary = balance_summary(found.units, list(categories), categories, rules, triples, withheld, found.agreement)
         hidden = withheld_losses(found.losses, withheld.masks.get("image", {}), audit.min_cell)

@@ -16,7 +16,7 @@ from facelib.reports.balance import BalanceRules, balance_cells
 from facelib.reports.balance_summary import balance_summary
 from facelib.reports.cluster_sizes import cluster_sizes, images_per_cluster
 from facelib.reports.html.chapter import ReportInput, RunFacts
-from facelib.reports.losses import loss_counts, losses, withheld_losses
+from facelib.reports.losses import JOIN, loss_counts, losses, withheld_losses
 from facelib.reports.measures_by_group import CLUSTER_MEASURES, FACE_MEASURES, measures_by_group
 from facelib.reports.threshold_curve import threshold_curve
 from facelib.reports.units import cluster_units
@@ -35,7 +35,8 @@ Groups = Mapping[str, Sequence[str]]
 class Specimen:
     """What is planted. Shares are by attribute and group; a group that is not named has its even share.
 
-    losses: (stage, attribute, group) → share of the group's images lost there, besides `loss` of all at each stage.
+    losses: (stage, attribute, group), or a pair as in `losses`, → share of the group's images lost there, besides
+    `loss` of all at each stage.
     harder: (measure, attribute, group) → factor on the measure. missing: attribute → share without a label.
     """
 
@@ -166,7 +167,8 @@ def _outcomes(rng: np.random.Generator, specimen: Specimen, values: Mapping[str,
         chance = np.full(n, specimen.loss)
         for (where, attribute, group), share in specimen.losses.items():
             if where == stage:
-                chance = np.where(values[attribute] == group, share, chance)
+                cells = zip(attribute.split(JOIN), group.split(JOIN), strict=True)
+                chance = np.where(np.logical_and.reduce([values[a] == g for a, g in cells]), share, chance)
         alive = alive & (rng.random(n) >= chance)
         reached[stage] = alive
     reason = np.where(reached["decode"], np.where(reached["detect"], None, "no_face"), "truncated")

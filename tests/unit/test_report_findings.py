@@ -49,6 +49,16 @@ PLANTED = {
         {"losses": {("quality", "age_band", "0–2"): 0.3}},
         {"Groups that the pipeline loses more often": ["age_band = 0–2: "]},
     ),
+    "lost in combination": (
+        {"losses": {("quality", "gender × age_band", "F × 0–2"): 0.4}, "loss": 0.02},
+        {
+            "Groups that the pipeline loses more often": [
+                "age_band = 0–2: ",
+                "gender = F: ",
+                "gender = F and age_band = 0–2: ",
+            ]
+        },
+    ),
     "harder": (
         {"harder": {("sharpness", "race", "Indian"): 0.5, ("turn_deg", "race", "Indian"): 1.5}},
         {"Groups whose photographs are harder": ["race = Indian: "]},

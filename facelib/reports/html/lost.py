@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from facelib.reports.html.chapter import Chapter, Finding, ReportInput, Rule
@@ -24,9 +25,11 @@ from facelib.reports.html.markup import (
 )
 from facelib.reports.html.svg_intervals import Band, Estimate, interval_chart
 from facelib.reports.html.withholding import WITHHELD
-from facelib.reports.losses import STAGES
+from facelib.reports.losses import JOIN, STAGES
 
 ANCHOR = "losses"
+MOST_CELLS = 30
+"""Cells of a pair that are shown."""
 ALPHA = 0.05
 """Chance of a false finding among all groups that a rule tests."""
 _LOST = {
@@ -68,6 +71,7 @@ def chapter(data: ReportInput) -> Chapter | None:
         for stage in shown:
             own = [row for row in rows if row["attribute"] == attribute and row["stage"] == stage]
             body.append(_figure(own, overall[stage]["rate"], f"loss-{position}-{stage}"))
+    body += [_pair(rows, pair, shown) for pair in combinations(data.cells.attributes, 2)] if shown else []
     return Chapter(ANCHOR, "Whom the pipeline loses", Html("".join(body)), (_rule(data, rows, overall),))
 
 
@@ -112,6 +116,38 @@ def _figure(rows: Sequence[Row], overall: float, name: str) -> Html:
     return side_by_side(chart, table(caption, [attribute, "reached", "lost", "rate (95 %)"], bodies))
 
 
+def _pair(rows: Sequence[Row], pair: tuple[str, str], stages: Sequence[str]) -> Html:
+    """The cells of a pair with their rates at every stage; of many the ones that lose most, compared with all."""
+    by_cell: dict[tuple[str, ...], dict[str, Row]] = {}
+    for row in rows:
+        if attributes_of(row) == list(pair) and row["stage"] in stages:
+            by_cell.setdefault(tuple(groups_of(row)), {})[row["stage"]] = row
+    if not by_cell:
+        return Html("")
+    title, caption = JOIN.join(pair), "Rates of cells of both attributes (95 %)"
+    chosen = list(by_cell)
+    if len(chosen) > MOST_CELLS:
+        chosen.sort(key=lambda cell: -max(row["ci_low"] or 0.0 for row in by_cell[cell].values()))
+        chosen = chosen[:MOST_CELLS]
+        caption += f"; the {MOST_CELLS} of {len(by_cell)} that surely lose most, by the lower end of their intervals"
+    bodies = []
+    for cell in chosen:
+        losses = [(stage, shown_loss(by_cell[cell][stage])) for stage in stages]
+        lines = [[stage, loss.n_in, loss.lost, _rate(loss.estimate)] for stage, loss in losses]
+        bodies.append((JOIN.join(cell), lines))
+    return Html(element("h3", title) + table(f"{caption}.", [title, "stage", "reached", "lost", "rate"], bodies, "ll"))
+
+
+def attributes_of(row: Row) -> list[str]:
+    """The attributes of a row, of earlier versions of `losses` too."""
+    return list(row.get("attributes", [row["attribute"]]))
+
+
+def groups_of(row: Row) -> list[str]:
+    """The categories of a row with a group, of earlier versions too."""
+    return list(row.get("groups", [row["group"]]))
+
+
 def _rate(found: Estimate) -> Html:
     return html(found.instead) if found.value is None else estimate_text(found.value, found.low, found.high)
 
@@ -120,23 +156,36 @@ def _rule(data: ReportInput, rows: Sequence[Row], overall: Mapping[str, Row]) ->
     """Groups that lose more at a stage than all images do: beyond chance, and by more than the flag limit."""
     tested = [r for r in rows if r["group"] is not None and r["p_adjusted"] is not None]
     times = data.run.audit["flag_above"]
-    by_group: dict[tuple[str, str | None], list[tuple[float, Row]]] = {}
+    rates = {(r["stage"], r["attribute"], r["group"]): r["rate"] for r in rows}
+    by_group: dict[tuple[tuple[str, ...], tuple[str, ...]], list[tuple[float, Row]]] = {}
     for row in tested:
-        rate = overall[row["stage"]]["rate"]
-        if row["p_adjusted"] < ALPHA and row["rate"] > times * rate:
-            by_group.setdefault((row["attribute"], row["group"]), []).append((row["rate"] / rate, row))
+        if row["p_adjusted"] < ALPHA and _loses_more(row, rates, times):
+            key = tuple(attributes_of(row)), tuple(groups_of(row))
+            by_group.setdefault(key, []).append((row["rate"] / overall[row["stage"]]["rate"], row))
     return Rule(
         25,
         "Groups that the pipeline loses more often",
         f"a group loses more than {times:g} times as large a share at a stage as all images do, and more than chance "
-        "explains (test against all other images over identities, Holm's correction over all groups and stages, "
-        f"{100 * ALPHA:g} %)",
+        "explains (test against all other images over identities, Holm's correction over all groups and stages of "
+        f"attributes, and over those of pairs, {100 * ALPHA:g} %); a combination of two is told only where it loses "
+        "that much more than either of its groups, too, and its interval excludes their rates",
         f"{count(len(tested))} groups at {len({row['stage'] for row in tested})} stages",
         tuple(_finding(*key, found, overall) for key, found in by_group.items()),
     )
 
 
-def _finding(attribute: str, group: str | None, found: list[tuple[float, Row]], overall: Mapping[str, Row]) -> Finding:
+def _loses_more(row: Row, rates: Mapping[tuple[str, str | None, str | None], float | None], times: float) -> bool:
+    """Whether a group loses that many times as much as all images, a combination also as much as each of its groups."""
+    stage, names, groups = row["stage"], attributes_of(row), groups_of(row)
+    own = [(stage, *cell) for cell in zip(names, groups, strict=True)] if len(names) > 1 else []
+    margins = [rates[cell] or 0.0 for cell in own]
+    most = max([rates[stage, None, None] or 0.0, *margins])
+    return bool(row["rate"] > times * most and all(row["ci_low"] > rate for rate in margins))
+
+
+def _finding(
+    attributes: Sequence[str], groups: Sequence[str], found: list[tuple[float, Row]], overall: Mapping[str, Row]
+) -> Finding:
     """One finding per group: the stages where it loses too much, the worst first."""
     parts, evidence = [], []
     for _, row in sorted(found, key=lambda f: -f[0]):
@@ -147,5 +196,5 @@ def _finding(attribute: str, group: str | None, found: list[tuple[float, Row]], 
         )
         interval = percents(row["ci_low"], row["ci_high"])
         evidence.append(f"{stage}: n = {loss.lost} of {loss.n_in}, 95 % interval {interval}")
-    sentence = f"{named([attribute], [group])}: {'; '.join(parts)}."
+    sentence = f"{named(attributes, groups)}: {'; '.join(parts)}."
     return Finding(max(times for times, _ in found), sentence, "; ".join(evidence), ANCHOR)
