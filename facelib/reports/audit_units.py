@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from facelib.audit.joint_counts import JointCounts
 from facelib.audit.loss_counts import LossCounts, count_losses
 from facelib.audit.unit_counts import Names, UnitCounts, count_units
-from facelib.reports.declared import category_codes, undeclared_values
+from facelib.reports.declared import category_codes
 from facelib.reports.labels import SUBJECT
 from facelib.reports.losses import STAGES, stages_passed
 from facelib.reports.units import is_main_face
@@ -31,13 +31,11 @@ Int64 = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class AuditUnits:
     """units: by name. losses: the listed images by stage. agreement: by attribute, the share of labelled main faces
-    that have the value of their cluster, of clusters with two or more. undeclared: by attribute, images of each value
-    that is none of its categories."""
+    that have the value of their cluster, of clusters with two or more."""
 
     units: Mapping[str, UnitCounts]
     losses: LossCounts
     agreement: Mapping[str, float] = field(default_factory=dict)
-    undeclared: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def audit_units(
@@ -54,7 +52,7 @@ def audit_units(
     role. labels: image_id, attribute, value. sets: the attribute sets to keep moments of.
     """
     ids = images.column("image_id").combine_chunks()
-    codes, undeclared = _image_codes(ids, labels, categories)
+    codes = _image_codes(ids, labels, categories)
     subject = _subjects(ids, labels)
     image_of = pc.index_in(clusters.column("image_id"), value_set=ids).to_numpy()
     is_main = is_main_face(clusters).to_numpy(zero_copy_only=False)
@@ -85,21 +83,18 @@ def audit_units(
     }
     if n_subjects:
         units["subject"] = UnitCounts(count_votes(subject, codes, categories).joint, {})
-    return AuditUnits(units if categories else {}, lost, votes.agreement, undeclared)
+    return AuditUnits(units if categories else {}, lost, votes.agreement)
 
 
-def _image_codes(ids: pa.Array, labels: pa.Table, categories: Categories) -> tuple[Int64, dict[str, dict[str, int]]]:
-    """Positions of the values of every image, (images, attributes), and the undeclared values."""
+def _image_codes(ids: pa.Array, labels: pa.Table, categories: Categories) -> Int64:
+    """Positions of the values of every image, (images, attributes)."""
     codes = np.empty((len(ids), len(categories)), np.int64)
-    undeclared = {}
     for i, (attribute, declared) in enumerate(categories.items()):
         rows = labels.filter(pc.equal(labels.column("attribute"), attribute))
         codes[:, i] = len(declared)
         at = pc.index_in(rows.column("image_id"), value_set=ids).to_numpy()
         codes[at, i] = category_codes(rows.column("value"), declared)
-        if outside := undeclared_values(rows.column("value"), declared):
-            undeclared[attribute] = outside
-    return codes, undeclared
+    return codes
 
 
 def _subjects(ids: pa.Array, labels: pa.Table) -> Int64:

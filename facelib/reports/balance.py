@@ -20,7 +20,7 @@ from facelib.audit.sampling_weights import TARGET_TOLERANCE
 from facelib.audit.unit_counts import Names, UnitCounts
 from facelib.errors import ConfigError
 from facelib.reports.units_counted import Categories, Units, unit_counts
-from facelib.reports.withheld import Withholding, withhold
+from facelib.reports.withheld import Masks, Withholding, withhold
 from schemas.arrow import arrow_schema
 from schemas.audit_tables import BALANCE
 
@@ -64,10 +64,7 @@ def balance_cells(
     sources: METRICS.md. Raises ConfigError for a missing column or categories and for a bad reference.
     """
     chosen = rules or BalanceRules({})
-    check_reference(chosen.reference, attributes, categories)
-    sets = attribute_sets(attributes, triples)
-    counted = {unit: unit_counts(table, attributes, categories) for unit, table in units.items()}
-    masks = (withheld or withhold(counted, sets, 0)).masks
+    sets, counted, masks = audited(units, attributes, categories, chosen, triples, withheld)
     identities_hidden = masks.get("cluster", {})
     parts = [
         _rows(unit, names, of, categories, chosen, masks[unit][names], identities_hidden.get(names))
@@ -75,6 +72,21 @@ def balance_cells(
         for names in sets
     ]
     return pa.concat_tables(parts) if parts else BALANCE_SCHEMA.empty_table()
+
+
+def audited(
+    units: Mapping[str, Units],
+    attributes: Sequence[str],
+    categories: Categories,
+    rules: BalanceRules,
+    triples: Sequence[Names],
+    withheld: Withholding | None,
+) -> tuple[list[Names], dict[str, UnitCounts], Mapping[str, Masks]]:
+    """The attribute sets, the units counted, and the cells withheld of each; ConfigError as of `balance_cells`."""
+    check_reference(rules.reference, attributes, categories)
+    sets = attribute_sets(attributes, triples)
+    counted = {unit: unit_counts(table, attributes, categories) for unit, table in units.items()}
+    return sets, counted, (withheld or withhold(counted, sets, 0)).masks
 
 
 def undeclared_rows(values: Mapping[str, Mapping[str, int]], images: int, min_cell: int) -> pa.Table:

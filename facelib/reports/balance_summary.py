@@ -13,13 +13,12 @@ from scipy.stats import chi2
 
 from facelib.audit import diversity, reference
 from facelib.audit.identities import weighted_gini
-from facelib.audit.joint_counts import attribute_sets
 from facelib.audit.moments import ShareMoments
 from facelib.audit.resampling import share_intervals
 from facelib.audit.unit_counts import Names, UnitCounts
-from facelib.reports.balance import BalanceRules, check_reference
-from facelib.reports.units_counted import Categories, Units, unit_counts
-from facelib.reports.withheld import Withholding, withhold
+from facelib.reports.balance import BalanceRules, audited
+from facelib.reports.units_counted import Categories, Units
+from facelib.reports.withheld import Withholding
 from schemas.arrow import arrow_schema
 from schemas.audit_tables import BALANCE_SUMMARY
 
@@ -50,10 +49,7 @@ def balance_summary(
     METRICS.md.
     """
     chosen = rules or BalanceRules({})
-    check_reference(chosen.reference, attributes, categories)
-    sets = attribute_sets(attributes, triples)
-    counted = {unit: unit_counts(table, attributes, categories) for unit, table in units.items()}
-    masks = (withheld or withhold(counted, sets, 0)).masks
+    sets, counted, masks = audited(units, attributes, categories, chosen, triples, withheld)
     rows: list[dict[str, Any]] = []
     for unit, of in counted.items() if attributes else ():
         rows.append({"unit": unit, "attributes": [], "n": of.joint.units, **_spread(of)})

@@ -70,6 +70,14 @@ def category_codes(column: Any, categories: Sequence[str]) -> npt.NDArray[np.int
     return np.asarray(filled, np.int64)
 
 
+def undeclared_counts(
+    values: Mapping[str, Mapping[str, int]], categories: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, int]]:
+    """By attribute, of the images counted by value those with each value that is none of its categories."""
+    found = {a: {v: n for v, n in values.get(a, {}).items() if v not in of} for a, of in categories.items()}
+    return {attribute: outside for attribute, outside in found.items() if outside}
+
+
 def undeclared_values(column: Any, categories: Sequence[str]) -> dict[str, int]:
     """Values of the Arrow array of strings that are none of the categories, and their rows; nulls aside."""
     texts = column.cast(pa.string()).drop_null()

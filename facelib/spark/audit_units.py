@@ -74,20 +74,16 @@ def as_columns(values: Mapping[str, Iterable[str]]) -> pa.Table:
     return pa.table({n: pa.array([*v, *[None] * (longest - len(v))], pa.string()) for n, v in listed.items()})
 
 
-def audit_units(
-    context: StageContext, categories: Categories, sets: Sequence[Names], values: Mapping[str, Mapping[str, int]]
-) -> AuditUnits:
-    """Images, faces, clusters and subjects by attributes, and the images lost. values: as of `label_counts`."""
+def audit_units(context: StageContext, categories: Categories, sets: Sequence[Names]) -> AuditUnits:
+    """Images, faces, clusters and subjects by attributes, and the images lost."""
     if context.record.rows(IMAGES) > DRIVER_IMAGES:
-        return _in_tasks(context, categories, sets, values)
+        return _in_tasks(context, categories, sets)
     tables = ((IMAGES, _IMAGES), (FACES, _FACES), (CLUSTERS, _CLUSTERS), (LABELS, _LABELS))
     rows = [context.read_arrow(table, columns) for table, columns in tables]
     return on_driver.audit_units(rows[0], rows[1], rows[2], rows[3], categories, sets)
 
 
-def _in_tasks(
-    context: StageContext, categories: Categories, sets: Sequence[Names], values: Mapping[str, Mapping[str, int]]
-) -> AuditUnits:
+def _in_tasks(context: StageContext, categories: Categories, sets: Sequence[Names]) -> AuditUnits:
     record, tasks = context.record, 1 + context.record.rows(IMAGES) // TASK_IMAGES
     labelled = partial(label_events, categories=dict(categories))
     sources: list[tuple[Table, list[str], RowFunction]] = [
@@ -113,7 +109,4 @@ def _in_tasks(
     units = {"image": images, "face": faces, "cluster": UnitCounts(clusters.joint, {})}
     if subjects.joint.units:
         units["subject"] = UnitCounts(subjects.joint, {})
-    outside = {
-        a: {v: n for v, n in values.get(a, {}).items() if v not in declared} for a, declared in categories.items()
-    }
-    return AuditUnits(units, lost, clusters.agreement, {a: found for a, found in outside.items() if found})
+    return AuditUnits(units, lost, clusters.agreement)

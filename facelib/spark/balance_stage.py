@@ -12,7 +12,7 @@ from facelib.reports.associations import association_rows, attribute_pairs, kind
 from facelib.reports.audit_units import AuditUnits
 from facelib.reports.balance import BalanceRules, balance_cells, undeclared_rows
 from facelib.reports.balance_summary import balance_summary
-from facelib.reports.declared import declared_categories
+from facelib.reports.declared import declared_categories, undeclared_counts
 from facelib.reports.losses import losses, withheld_losses
 from facelib.reports.withheld import Withholding, published, withhold
 from facelib.spark.audit_units import as_columns, audit_units, label_counts
@@ -43,14 +43,14 @@ def balance_stage(context: StageContext) -> None:
         categories = declared_categories(as_columns(values), audit.categories, audit.edges)
         triples = [t for t in audit.triple_sets if set(t) <= set(categories)]
         sets = attribute_sets(list(categories), triples)
-        found = audit_units(context, categories, sets, values)
+        found = audit_units(context, categories, sets)
         before = _published_before(context, categories) if audit.min_cell > 1 else {}
         earlier = {unit: [publication] for unit, publication in before.items()}
         withheld = withhold(found.units, sets, audit.min_cell, earlier, audit.min_change)
         rules = BalanceRules(audit.references(categories), audit.flag_below, audit.flag_above)
         cells = balance_cells(found.units, list(categories), categories, rules, triples, withheld)
         images = int(found.losses.moments[()].units[0, 0])
-        errors = undeclared_rows(found.undeclared, images, audit.min_cell)
+        errors = undeclared_rows(undeclared_counts(values, categories), images, audit.min_cell)
         summary = balance_summary(found.units, list(categories), categories, rules, triples, withheld, found.agreement)
         hidden = withheld_losses(found.losses, withheld.masks.get("image", {}), audit.min_cell)
         facts["balance"] = context.write_arrow(pa.concat_tables([cells, errors]), BALANCE)

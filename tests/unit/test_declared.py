@@ -14,6 +14,7 @@ from facelib.reports.declared import (
     cut,
     declared_categories,
     edge_categories,
+    undeclared_counts,
     undeclared_values,
 )
 
@@ -90,3 +91,8 @@ def test_numbers_are_cut_at_declared_edges() -> None:
     assert found.column("age").to_pylist() == expected
     assert found.column("other").to_pylist() == ["18"] * 9
     assert declared_categories(found.select(["age"]), None, {"age": (18, 65)}) == {"age": names}
+
+
+def test_counted_values_outside_the_categories() -> None:
+    values = {"g": {"M": 3, "Q": 2}, "h": {"a": 1}, "other": {"x": 9}}
+    assert undeclared_counts(values, {"g": ("M", "F"), "h": ("a",), "k": ("b",)}) == {"g": {"Q": 2}}
