@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,12 @@ from facelib.storage import list_images
 
 BUILD = CHECKOUT / "build" / "bench"
 T = TypeVar("T")
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder below BUILD that goes with its context."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=BUILD)
 
 
 @dataclass(frozen=True)

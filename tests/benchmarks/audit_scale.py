@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.archives import BUILD
+from benchmarks.archives import scratch
 from benchmarks.planted_child import Watch
 from benchmarks.results_file import Result
 from benchmarks.timing import child_pids, tree_cpu_seconds
@@ -67,7 +66,7 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
 
 
 def _measured(n: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(dir=BUILD) as out:
+    with scratch() as out:
         command = [sys.executable, "-m", "benchmarks.audit_scale", str(n), out]
         environment = os.environ | {"PYSPARK_SUBMIT_ARGS": f"--driver-memory {_HEAP_MB}m pyspark-shell"}
         answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)

@@ -7,7 +7,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from benchmarks.archives import BUILD
+from benchmarks.archives import scratch
 from benchmarks.faulty_server import PERMANENT, TRANSIENT, permanent
 from benchmarks.results_file import Result
 from benchmarks.small_faces import small_faces
@@ -68,7 +67,7 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
 
 
 def _pass(spark: SparkSession, images: Path, kind: str) -> _Pass:
-    with _server(images, kind) as (env, served), tempfile.TemporaryDirectory(dir=BUILD) as out:
+    with _server(images, kind) as (env, served), scratch() as out:
         os.environ.update(env)
         config = with_endpoint(PipelineConfig())
         record = RunRecord.begin("s3://images", {}, config_dict(config), config_hash(config))

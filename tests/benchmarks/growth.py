@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.archives import BUILD
+from benchmarks.archives import scratch
 from benchmarks.results_file import Result
 from benchmarks.small_faces import small_faces
 
@@ -52,7 +51,7 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
 
 def _measured(n: int) -> dict[str, Any]:
     images = small_faces(n)
-    with tempfile.TemporaryDirectory(dir=BUILD) as out:
+    with scratch() as out:
         command = [sys.executable, "-m", "benchmarks.growth", str(images), out]
         environment = os.environ | {"PYSPARK_SUBMIT_ARGS": f"--driver-memory {_HEAP_MB}m pyspark-shell"}
         answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)

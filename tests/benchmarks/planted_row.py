@@ -11,7 +11,6 @@ import multiprocessing
 import re
 import signal
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from benchmarks import planted_faiss, planted_peers
-from benchmarks.archives import BUILD
+from benchmarks.archives import scratch
 from benchmarks.timing import tree_cpu_seconds
 from facelib.clusters.agreement import bcubed_scores, cluster_ratio, largest_purity, pairwise_scores
 from facelib.clusters.assign import Assignment, assign
@@ -54,9 +53,8 @@ def spark_engine(cores: int) -> Iterator[Engine]:
     from facelib.spark.task_engine import TaskEngine
     from facelib.storage import StorageSettings
 
-    BUILD.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(dir=BUILD) as folder,
+        scratch() as folder,
         build_session(SparkSettings(master=f"local[{cores},4]"), "facelib-bench") as spark,
     ):
         engine = TaskEngine(

@@ -6,7 +6,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from benchmarks.archives import BUILD
+from benchmarks.archives import scratch
 from benchmarks.harness import CHECKOUT
 from benchmarks.peer_venv import peer_venv
 from benchmarks.reader_ways import SHARD_IMAGES, by_binary_file, by_pool, by_tasks, decoded_urls, large_pictures
@@ -156,11 +155,11 @@ def _decode_in_pool(pool: ProcessPoolExecutor, urls: Sequence[str]) -> None:
 
 
 def _img2dataset(python: str, urls: Sequence[str]) -> None:
-    with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
-        names = Path(scratch) / "urls.txt"
+    with scratch() as folder:
+        names = Path(folder) / "urls.txt"
         names.write_text("\n".join(urls) + "\n")
         shard_images = -(-len(urls) // _PROCESSES)
-        arguments = ["img2dataset", str(names), f"{scratch}/out", str(shard_images)]
+        arguments = ["img2dataset", str(names), f"{folder}/out", str(shard_images)]
         answer = _peer(python, arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         _complete(int(answer.communicate()[0] or 0), len(urls))
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from benchmarks import plain_pool
-from benchmarks.archives import BUILD, Archive, archive, evenly
+from benchmarks.archives import Archive, archive, evenly, scratch
 from benchmarks.results_file import Result
 from benchmarks.timing import child_pids, middle, ratios, spread, tree_cpu_seconds
 from facelib.config import config_dict, config_hash
@@ -138,11 +138,10 @@ def run(data: Path | None, quick: bool = False) -> list[Result]:
 def _rounds(
     source: Archive, n: int, config: PipelineConfig, repetitions: int
 ) -> list[tuple[dict[str, Cost], dict[str, Cost]]]:
-    BUILD.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=BUILD) as scratch, _session(config) as spark:
+    with scratch() as folder, _session(config) as spark:
         jvm = child_pids(os.getpid())
         with plain_pool.start() as pool:
-            contest = _Contest(spark, jvm, pool, Path(scratch), source)
+            contest = _Contest(spark, jvm, pool, Path(folder), source)
             ways = (contest.on_spark, contest.in_pool)
             rounds = []
             for repetition in range(repetitions):
