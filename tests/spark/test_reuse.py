@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,22 @@ def test_shard_size_changes_no_result(spark, archive: PlantedArchive, tmp_path: 
         )
     for name, table in tables[0].items():
         assert table.equals(tables[1][name]), name
+
+
+def test_the_same_pictures_elsewhere_give_the_same_clusters(spark, archive: PlantedArchive, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Other names put the faces in another order of ids, and images of the same bytes too."""
+    found = []
+    for turn, place in enumerate(("here", "there")):
+        chosen = names(archive)[:60]
+        for number, name in enumerate(chosen):
+            copy_image(archive, name, tmp_path / place / f"{number if turn else len(chosen) - number:03d}.jpg")
+        out = Output(str(tmp_path / f"out-{place}"))
+        assert facelib("run", "--images", str(tmp_path / place), "--output", out.uri) == 0
+        content = {row["image_id"]: row["content_sha256"] for row in out.rows("images")}
+        members = defaultdict(set)
+        for row in out.rows("clusters"):
+            members[row["cluster_id"]].add((content[row["image_id"]], row["face_id"].rpartition("-")[2], row["role"]))
+        found.append((out.rows("clusters")[0]["face_id"], {frozenset(m) for m in members.values()}))
+    assert found[0][0] != found[1][0]
+    assert found[0][1] == found[1][1]
+    assert 1 < len(found[0][1]) < 60
