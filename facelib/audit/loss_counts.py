@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facelib.audit.moments import Int64, RateMoments, weighted_counts
+from facelib.audit.moments import RateMoments, rate_moments
 from facelib.audit.unit_counts import Names
 
 MOST_ATTRIBUTES = 2
@@ -44,26 +44,14 @@ def count_losses(
     sets: attribute sets; those of more than MOST_ATTRIBUTES are left out.
     """
     rows = np.asarray(codes, np.int64).reshape(np.size(passed), len(categories))
-    done = np.asarray(passed, np.int64)
+    done = np.asarray(passed, np.int64)[:, None]
+    lost, reached = done == np.arange(stages), done >= np.arange(stages)
     _, of = np.unique(np.asarray(identity, np.int64), return_inverse=True)
     at = {attribute: i for i, attribute in enumerate(categories)}
-    found: dict[Names, RateMoments] = {(): _by_stage(of, np.zeros(len(of), np.int64), done, 1, stages)}
+    found: dict[Names, RateMoments] = {(): rate_moments(of, np.zeros(len(of), np.int64), lost, reached, 1)}
     for names in sets:
         if len(names) <= MOST_ATTRIBUTES:
             shape = [len(categories[a]) + 1 for a in names]
             cell = np.ravel_multi_index([rows[:, at[a]] for a in names], shape)
-            found[names] = _by_stage(of, cell, done, math.prod(shape), stages)
+            found[names] = rate_moments(of, cell, lost, reached, math.prod(shape))
     return LossCounts(found)
-
-
-def _by_stage(of: Int64, cell: Int64, passed: Int64, cells: int, stages: int) -> RateMoments:
-    """As `moments.rate_moments`, (cells, stages), of the images that reached each stage."""
-    key, position = np.unique(of * cells + cell, return_inverse=True)
-    own_cell = key % cells
-    columns = []
-    for stage in range(stages):
-        e = np.bincount(position[passed == stage], minlength=key.size)
-        w = np.bincount(position[passed >= stage], minlength=key.size)
-        columns.append([weighted_counts(own_cell, v.astype(np.float64), cells) for v in (e, w, e * e, e * w, w * w)])
-    events, units, *products = (np.stack(parts, axis=1) for parts in zip(*columns, strict=True))
-    return RateMoments(events.astype(np.int64), units.astype(np.int64), *products)

@@ -6,6 +6,7 @@ on how many different sizes the identities have, not on the number of units.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -140,22 +141,19 @@ class RateMoments:
 def rate_moments(
     identity: npt.ArrayLike, cell: npt.ArrayLike, events: npt.ArrayLike, units: npt.ArrayLike, cells: int
 ) -> RateMoments:
-    """The moments of `events` among `units`, int (m,) with 0 ≤ events ≤ units, by identity and cell, int (m,)."""
+    """The moments, (cells, …), of `events` among `units`, int (m, …) with 0 ≤ events ≤ units, by identity and cell, int
+    (m,)."""
     of, at, hits, whole = (np.asarray(a, np.int64) for a in (identity, cell, events, units))
     _, number = np.unique(of, return_inverse=True)
     key, position = np.unique(number * cells + at, return_inverse=True)
-    e, w = np.zeros(key.size, np.int64), np.zeros(key.size, np.int64)
-    np.add.at(e, position, hits)
-    np.add.at(w, position, whole)
     own_cell = key % max(1, cells)
-    totals, products = [], []
-    for counts in (e, w):
-        total = np.zeros(cells, np.int64)
-        np.add.at(total, own_cell, counts)
-        totals.append(total)
-    for product in (e * e, e * w, w * w):
-        products.append(weighted_counts(own_cell, product.astype(np.float64), cells))
-    return RateMoments(totals[0], totals[1], *products)
+    shape = hits.shape[1:]
+    columns = []
+    for pair in zip(*(a.reshape(len(of), math.prod(shape)).T for a in (hits, whole)), strict=True):
+        e, w = (weighted_counts(position, a.astype(np.float64), key.size) for a in pair)
+        columns.append([weighted_counts(own_cell, v, cells) for v in (e, w, e * e, e * w, w * w)])
+    found = [np.stack(parts, axis=-1).reshape(cells, *shape) for parts in zip(*columns, strict=True)]
+    return RateMoments(found[0].astype(np.int64), found[1].astype(np.int64), *found[2:])
 
 
 def sum_of(parts: Iterable[Any]) -> Any:
