@@ -116,7 +116,7 @@ def share_intervals(clusters: Patterns | ShareMoments, confidence: float = 0.95)
 
     Measured coverage at 95 % (`facelib bench coverage`: categories of 60 % to 1 % of 30 to 20,000 identities):
     94.6–96.9 % with equally many images per identity, 95.1–98.9 % with power-law sizes, also for categories of 3 to
-    20 identities, where the percentile and BCa bootstraps cover 63–79 % and the Wilson interval over images 21–49 %.
+    20 identities, where the percentile and BCa bootstraps cover 64–81 % and the Wilson interval over images 21–49 %.
     Too wide (100 %, up to 4.5 times) for a category whose clusters are smaller than the others'; too narrow
     (86–93 %) where the sizes of few clusters have a heavier tail than those of the others.
     Clusters must be independent draws; errors of labels and of clustering are not covered.
