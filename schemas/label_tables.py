@@ -8,6 +8,16 @@ from schemas.contract import Column, Type
 _S, _I, _D, _B = Type.STRING, Type.INT64, Type.FLOAT64, Type.BOOL
 _SHARE = ("0–1", True, 0, 1)
 _ATTRIBUTE = Column("attribute", _S, "name of the attribute")
+MEASURES = (
+    "eye_distance_px",
+    "shorter_side_px",
+    "sharpness",
+    "brightness",
+    "turn_deg",
+    "nod_deg",
+    "quality_score",
+)
+"""What is measured of a main face or its image and may make it hard."""
 
 PREDICTED_SHARES = light_table(
     "predicted_shares",
@@ -108,15 +118,7 @@ LABEL_MISSINGNESS = light_table(
         "measure",
         _S,
         "what was measured on the face or its image",
-        values=(
-            "eye_distance_px",
-            "shorter_side_px",
-            "sharpness",
-            "brightness",
-            "turn_deg",
-            "nod_deg",
-            "quality_score",
-        ),
+        values=MEASURES,
     ),
     Column(
         "bin",

@@ -7,19 +7,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from facelib.errors import ConfigError
+from schemas.label_tables import MEASURES
 
 PLAN_TARGETS = ("cells", "identities", "reference")
-NUISANCES = (
-    "eye_distance_px",
-    "shorter_side_px",
-    "sharpness",
-    "brightness",
-    "turn_deg",
-    "nod_deg",
-    "quality_score",
-    "source",
-    "camera",
-)
+NUISANCES = (*MEASURES, "source", "camera")
 """What makes faces hard besides who they are."""
 
 
