@@ -40,19 +40,21 @@ def attribute_pairs(units: Mapping[str, UnitCounts], masks: Mapping[str, Masks])
 
 def measure_pairs(
     measures: Mapping[str, Float64],
+    kinds: Mapping[str, Int64],
     codes: Int64,
     categories: Mapping[str, Sequence[str]],
     identity: Int64,
     hidden: Mapping[str, Bool],
 ) -> Iterator[Row]:
-    """A row per attribute and measure, from main faces.
+    """A row per attribute and measure, then per attribute and kind, from main faces.
 
-    measures: float64 (faces,) each, NaN where unknown. codes: int64 (faces, attributes), positions among the categories
-    as of `declared.category_codes`. identity: int64 (faces,). hidden: by attribute, bool (groups + 1,), groups that are
-    withheld; they are left out. An identity has the category that most of its faces have, and their mean measure.
+    measures: float64 (faces,) each, NaN where unknown. kinds: what faces are of, as their source, int64 (faces,) each,
+    numbered from 0. codes: int64 (faces, attributes), positions among the categories as of `declared.category_codes`.
+    identity: int64 (faces,). hidden: by attribute, bool (groups + 1,), groups that are withheld; they are left out. An
+    identity has the category and is of the kind that most of its faces have and are of, and has their mean measure.
     """
     _, of = np.unique(identity, return_inverse=True)
-    voted = _voted(codes, categories, of)
+    voted = np.stack([majority(of, codes[:, i], len(c))[0] for i, c in enumerate(categories.values())], axis=1)
     size = int(of.max(initial=-1)) + 1
     for name, values in measures.items():
         known = np.isfinite(values)
@@ -61,29 +63,9 @@ def measure_pairs(
         mean = np.divide(total, n, out=np.full(size, np.nan), where=n > 0)
         of_identity = bin_codes(mean, quantile_edges(mean, BINS))
         yield from _crossed(name, (codes, bins), (voted, of_identity), BINS, categories, hidden)
-
-
-def kind_pairs(
-    kinds: Mapping[str, Int64],
-    codes: Int64,
-    categories: Mapping[str, Sequence[str]],
-    identity: Int64,
-    hidden: Mapping[str, Bool],
-) -> Iterator[Row]:
-    """A row per attribute and kind of the main faces, as their source; other arguments as for `measure_pairs`.
-
-    kinds: int64 (faces,) each, numbered from 0. An identity is of the kind that most of its faces are of.
-    """
-    _, of = np.unique(identity, return_inverse=True)
-    voted = _voted(codes, categories, of)
     for name, kind in kinds.items():
-        size = int(kind.max(initial=-1)) + 1
-        of_identity = majority(of, kind, size)[0]
-        yield from _crossed(name, (codes, kind), (voted, of_identity), size, categories, hidden)
-
-
-def _voted(codes: Int64, categories: Mapping[str, Sequence[str]], of: Int64) -> Int64:
-    return np.stack([majority(of, codes[:, i], len(c))[0] for i, c in enumerate(categories.values())], axis=1)
+        width = int(kind.max(initial=-1)) + 1
+        yield from _crossed(name, (codes, kind), (voted, majority(of, kind, width)[0]), width, categories, hidden)
 
 
 def _crossed(

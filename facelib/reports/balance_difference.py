@@ -11,7 +11,7 @@ import numpy.typing as npt
 from facelib.audit.association import holm
 from facelib.audit.balance_change import ABSENT, Change, share_changes
 from facelib.reports.cell_changes import ALPHA, FAMILIES, BalanceDifference, CellChange, UnitChange
-from facelib.reports.losses import STAGES
+from facelib.reports.losses import STAGES, attributes_of
 from facelib.reports.matched_units import Matched
 
 Int64 = npt.NDArray[np.int64]
@@ -140,7 +140,7 @@ def _fill(cell: CellChange, found: Change, at: int, shown: Sequence[int], totals
 def _losses(
     before: Sequence[Row], after: Sequence[Row], images: Matched | None, shared: set[str]
 ) -> Iterator[CellChange]:
-    singles = ([r for r in rows if len(r.get("attributes", ())) < 2] for rows in (before, after))
+    singles = ([r for r in rows if len(attributes_of(r)) < 2] for rows in (before, after))
     tables = [{(r["stage"], r["attribute"], r["group"]): r for r in rows} for rows in singles]
     if images is None:
         return

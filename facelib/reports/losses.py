@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -128,17 +128,33 @@ def _part(names: Names, counted: LossCounts, categories: Categories, hidden: Boo
     found, overall = counted.moments[names], counted.moments[()]
     cells = list(product(*((*categories[a], None) for a in names)))
     kept = [i for i, groups in enumerate(cells) if len(names) < 2 or None not in groups]
-    of_all = np.maximum(1.0, np.nan_to_num(overall.design_effect, nan=1.0))
     off = np.zeros((len(cells), len(STAGES) + 1), np.bool_) if hidden is None else hidden.reshape(len(cells), -1)
     return _Part(
         names,
         [cells[i] for i in kept],
         found.events[kept],
         found.units[kept],
-        np.maximum(np.nan_to_num(found.design_effect, nan=1.0), of_all)[kept],
+        _design_effect(found, overall)[kept],
         against_the_rest(found, overall)[kept] if names else np.full(found.units.shape, np.nan),
         off[kept],
     )
+
+
+def _design_effect(found: RateMoments, overall: RateMoments) -> Float64:
+    """Of the groups, or of all images where that is larger, and at least 1."""
+    own, of_all = (np.nan_to_num(moments.design_effect, nan=1.0) for moments in (found, overall))
+    return np.maximum(own, np.maximum(1.0, of_all))
+
+
+def attributes_of(row: Mapping[str, Any]) -> list[str]:
+    """The attributes of a row of `losses`, of its earlier versions too; none for all images."""
+    alone = [] if row["attribute"] is None else [row["attribute"]]
+    return list(row.get("attributes", alone))
+
+
+def groups_of(row: Mapping[str, Any]) -> list[str]:
+    """The categories of a row of a group, the missing cell aside."""
+    return list(row.get("groups", [row["group"]]))
 
 
 def against_the_rest(found: RateMoments, overall: RateMoments) -> Float64:
@@ -149,8 +165,7 @@ def against_the_rest(found: RateMoments, overall: RateMoments) -> Float64:
     effective images are expected in a cell. That an identity may have images in several groups
     is ignored.
     """
-    of_all = np.maximum(1.0, np.nan_to_num(overall.design_effect, nan=1.0))
-    own = np.maximum(np.nan_to_num(found.design_effect, nan=1.0), of_all)
+    own, of_all = _design_effect(found, overall), _design_effect(overall, overall)
     lost, there = found.events / own, found.units / own
     rest_lost, rest = (overall.events - found.events) / of_all, (overall.units - found.units) / of_all
     p = np.full(lost.shape, np.nan)

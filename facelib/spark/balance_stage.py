@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from facelib.audit.joint_counts import attribute_sets
-from facelib.reports.associations import association_rows, attribute_pairs, kind_pairs, measure_pairs
+from facelib.reports.associations import association_rows, attribute_pairs, measure_pairs
 from facelib.reports.audit_units import AuditUnits
 from facelib.reports.balance import BalanceRules, balance_cells, undeclared_rows
 from facelib.reports.balance_summary import balance_summary
@@ -88,9 +88,7 @@ def _associations(
     rows = list(attribute_pairs(found.units, withheld.masks))
     measured = main_measures(run, faces, categories, nuisances)
     hidden = {a: withheld.masks["image"][(a,)] for a in categories}
-    labels = (measured.codes, categories, measured.identity, hidden)
-    rows += measure_pairs(measured.values, *labels)
-    rows += kind_pairs(measured.kinds, *labels)
+    rows += measure_pairs(measured.values, measured.kinds, measured.codes, categories, measured.identity, hidden)
     return rows
 
 

@@ -101,7 +101,8 @@ def _faces_with_embeddings(context: StageContext) -> tuple[pa.Table, FloatArray]
         faces = faces.append_column(column, images.column(column).take(row))
     index = pc.list_element(pc.split_pattern(faces.column("face_id"), "-", max_splits=1, reverse=True), 1)
     content = pc.binary_join_element_wise(faces.column("content_sha256"), pc.utf8_lpad(index, 6, "0"), "-")
-    faces = faces.append_column("content", content).sort_by([("content", "ascending"), ("face_id", "ascending")])
+    faces = faces.append_column("face_index", index.cast(pa.int64())).append_column("content", content)
+    faces = faces.sort_by([("content", "ascending"), ("face_id", "ascending")])
     position = pc.index_in(faces.column("face_id"), value_set=vectors.column("face_id"))
     if position.null_count:
         raise ValueError(f"{position.null_count} faces have no embedding: run the stage embed again")
@@ -111,7 +112,7 @@ def _faces_with_embeddings(context: StageContext) -> tuple[pa.Table, FloatArray]
 
 def _known(context: StageContext, inputs: ClusterInputs, faces: pa.Table, embeddings: FloatArray) -> Known:
     images = faces.column("image_id").to_pylist()
-    index = np.array([int(f.rpartition("-")[2]) for f in faces.column("face_id").to_pylist()], np.int64)
+    index = faces.column("face_index").to_numpy()
     boxes = np.stack([faces.column(c).to_numpy() for c in _BOX_COLUMNS], axis=1)
     must, cannot = inputs.pairs(faces, context.record.arguments.get("root", ""))
     return Known(

@@ -107,7 +107,7 @@ class MainFaces:
     @cached_property
     def _unit(self) -> Int64:
         """Images of one cluster or one verified subject are one identity."""
-        return linked_units(_numbered(self._rows.column("cluster_id")), _numbered(self._labelled(SUBJECT)))
+        return linked_units(numbered(self._rows.column("cluster_id")), numbered(self._labelled(SUBJECT)))
 
     def _codes(self, attribute: str) -> Int64:
         """Category of each main face, −1 without a label and for a value that is none of the categories."""
@@ -125,7 +125,7 @@ class MainFaces:
         return own.column("value").take(row)
 
 
-def _numbered(names: pa.ChunkedArray) -> Int64:
+def numbered(names: pa.ChunkedArray) -> Int64:
     """A number per distinct name, −1 for null."""
     numbers = pc.dictionary_encode(names).combine_chunks().indices
     found: Int64 = numbers.fill_null(-1).cast(pa.int64()).to_numpy(zero_copy_only=False)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from facelib.reports.measures_by_group import chosen_measures
 from facelib.spark.evaluation import FinishedRun
-from facelib.spark.main_faces import Categories, MainFaces
+from facelib.spark.main_faces import Categories, MainFaces, numbered
 
 Int64 = npt.NDArray[np.int64]
 MOST_KINDS = 50
@@ -51,7 +51,7 @@ def _sources(run: FinishedRun, faces: MainFaces) -> Int64 | None:
     if not 1 < pc.count_distinct(folder).as_py() <= MOST_KINDS:
         return None
     at = pc.index_in(pa.array(faces.image_ids, pa.string()), value_set=listed.column("image_id").combine_chunks())
-    return _numbered(folder.take(at))
+    return numbered(folder.take(at))
 
 
 def camera_kinds(cameras: pa.ChunkedArray) -> Int64 | None:
@@ -65,9 +65,4 @@ def camera_kinds(cameras: pa.ChunkedArray) -> Int64 | None:
         return None
     common = pa.array([row["values"] for row in counted[: MOST_KINDS - 1]], pa.string())
     found: Int64 = pc.index_in(names, value_set=common).fill_null(len(common)).cast(pa.int64()).to_numpy()
-    return found
-
-
-def _numbered(names: pa.ChunkedArray) -> Int64:
-    found: Int64 = pc.dictionary_encode(names).combine_chunks().indices.cast(pa.int64()).to_numpy()
     return found

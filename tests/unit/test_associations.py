@@ -9,7 +9,7 @@ from scipy.stats import chi2_contingency
 
 from facelib.audit.association import cramers_v
 from facelib.audit.joint_counts import attribute_sets
-from facelib.reports.associations import association_rows, attribute_pairs, kind_pairs, measure_pairs
+from facelib.reports.associations import association_rows, attribute_pairs, measure_pairs
 from facelib.reports.units_counted import unit_counts
 from facelib.reports.withheld import withhold
 
@@ -62,7 +62,7 @@ def test_an_identity_counts_once_with_its_majority_and_mean() -> None:
     codes[::5] = rng.integers(0, 2, 200)[:, None]  # one wrong label of five is outvoted
     values = np.repeat(sharpness, 5) + np.tile([-0.1, 0.1, 0, 0.2, -0.2], 200)
     hidden = {"g": np.zeros(3, bool)}
-    (row,) = measure_pairs({"sharpness": values}, codes, {"g": ("m", "f")}, identity, hidden)
+    (row,) = measure_pairs({"sharpness": values}, {}, codes, {"g": ("m", "f")}, identity, hidden)
     fifth = np.searchsorted(np.quantile(sharpness, [0.2, 0.4, 0.6, 0.8], method="inverted_cdf"), sharpness)
     counts = np.zeros((2, 5), int)
     np.add.at(counts, (group, fifth), 1)
@@ -77,16 +77,16 @@ def test_unknown_measures_and_withheld_groups_are_left_out() -> None:
     values = np.array([1.0, 2.0, 3.0, 4.0, 5.0, np.nan])
     codes = np.array([[0], [1], [0], [1], [2], [0]])
     hidden = {"h": np.array([False, False, True, False])}
-    (row,) = measure_pairs({"m": values}, codes, {"h": ("a", "b", "c")}, np.arange(6), hidden)
+    (row,) = measure_pairs({"m": values}, {}, codes, {"h": ("a", "b", "c")}, np.arange(6), hidden)
     assert row["n"] is None
-    (whole,) = measure_pairs({"m": values}, codes, {"h": ("a", "b", "c")}, np.arange(6), {"h": np.zeros(4, bool)})
+    (whole,) = measure_pairs({"m": values}, {}, codes, {"h": ("a", "b", "c")}, np.arange(6), {"h": np.zeros(4, bool)})
     assert whole["n"] == 5
 
 
 def test_source_that_settles_the_group() -> None:
     source = np.repeat([0, 1], 100)
-    (row,) = kind_pairs(
-        {"source": source}, source[:, None], {"g": ("m", "f")}, np.arange(200), {"g": np.zeros(3, bool)}
+    (row,) = measure_pairs(
+        {}, {"source": source}, source[:, None], {"g": ("m", "f")}, np.arange(200), {"g": np.zeros(3, bool)}
     )
     assert (row["other"], row["kind"]) == ("source", "measure")
     assert row["cramers_v"] == pytest.approx(1.0)

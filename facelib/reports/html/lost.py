@@ -25,7 +25,7 @@ from facelib.reports.html.markup import (
 )
 from facelib.reports.html.svg_intervals import Band, Estimate, interval_chart
 from facelib.reports.html.withholding import WITHHELD
-from facelib.reports.losses import JOIN, STAGES
+from facelib.reports.losses import JOIN, STAGES, attributes_of, groups_of
 
 ANCHOR = "losses"
 MOST_CELLS = 30
@@ -136,16 +136,6 @@ def _pair(rows: Sequence[Row], pair: tuple[str, str], stages: Sequence[str]) -> 
         lines = [[stage, loss.n_in, loss.lost, _rate(loss.estimate)] for stage, loss in losses]
         bodies.append((JOIN.join(cell), lines))
     return Html(element("h3", title) + table(f"{caption}.", [title, "stage", "reached", "lost", "rate"], bodies, "ll"))
-
-
-def attributes_of(row: Row) -> list[str]:
-    """The attributes of a row, of earlier versions of `losses` too."""
-    return list(row.get("attributes", [row["attribute"]]))
-
-
-def groups_of(row: Row) -> list[str]:
-    """The categories of a row with a group, of earlier versions too."""
-    return list(row.get("groups", [row["group"]]))
 
 
 def _rate(found: Estimate) -> Html:

@@ -206,7 +206,8 @@ def _rules(data: ReportInput, curves: Mapping[Key, Sequence[Row]], everyone: Seq
     times, expected, findings = data.run.audit["flag_above"], whole["fmr_estimated"], []
     for attribute in dict.fromkeys(a for a, _ in single):
         own = {group: rows for (a, group), rows in single.items() if a == attribute}
-        shown = {g: row for g, rows in own.items() if g not in _withheld(own) and (row := _at_floor(rows))}
+        hidden = _withheld(own)
+        shown = {g: row for g, rows in own.items() if g not in hidden and (row := _at_floor(rows))}
         known = {g: row for g, row in shown.items() if row["fmr_ci_low"] is not None}
         usual = max(expected, median(row["fmr_estimated"] for row in known.values()) if known else 0.0)
         for group, row in known.items():
